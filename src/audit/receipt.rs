@@ -1,0 +1,35 @@
+//! The witness that an entry is durable.
+
+use crate::ids::RequestId;
+use crate::secret::Fingerprint;
+
+/// Proof that the audit entry of one request is durable. Only a committed append makes one, and a credential
+/// can be opened only with the receipt of its own request. Not `Clone`: one receipt opens one credential.
+#[derive(Debug)]
+pub struct Receipt {
+    request_id: RequestId,
+    index: u64,
+    leaf_hash: Fingerprint,
+}
+
+impl Receipt {
+    /// Only this room, after a commit.
+    pub(in crate::audit) fn of_committed(request_id: RequestId, index: u64, leaf_hash: Fingerprint) -> Self {
+        Self { request_id, index, leaf_hash }
+    }
+
+    /// The request whose entry is durable.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// The entry's place in the log, from 0.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// RFC 6962 leaf hash of the entry.
+    pub fn leaf_hash(&self) -> Fingerprint {
+        self.leaf_hash
+    }
+}

@@ -1,0 +1,21 @@
+//! Tidegate: a workload's OIDC token in, a minutes-long scoped credential out.
+//!
+//! The map. Data flows one way: door → `exchange` → `policy` → `issuance` → `audit` → door. `tests/house.rs` holds who
+//! may import whom.
+
+// ground: values and two tiny ports
+pub mod claims;
+pub mod clock;
+pub mod entropy;
+pub mod ids;
+pub mod secret;
+
+// rooms
+pub mod audit;
+pub mod federation;
+pub mod grants;
+pub mod issuance;
+pub mod keys;
+pub mod policy;
+pub mod principal;
+pub mod store;
