@@ -12,6 +12,7 @@ pub mod secret;
 
 // rooms
 pub mod audit;
+pub mod cli;
 pub mod federation;
 pub mod grants;
 pub mod issuance;
