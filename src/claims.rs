@@ -40,6 +40,18 @@ impl Profile {
             Self::Person => "person",
         }
     }
+
+    /// Does a credential end no later than the subject token that it was exchanged for?
+    ///
+    /// Where the platform keeps renewing the token for as long as the workload lives, the token's end is the
+    /// platform's own bound on a workload that is gone, so we keep it. A CI job's token and a person's token only
+    /// prove a moment (GitHub's live five minutes): there the grant, the policy and the elevation bound the life.
+    pub const fn credential_ends_with_token(self) -> bool {
+        match self {
+            Self::Kubernetes | Self::Spiffe | Self::Aws | Self::Generic => true,
+            Self::Github | Self::Gitlab | Self::Person => false,
+        }
+    }
 }
 
 /// One claim's value. Floats and integers outside `i64` do not exist here.

@@ -1,9 +1,103 @@
 //! One file per subcommand. Knows arguments, terminals and exit codes; everything else is asked of the rooms.
 
+pub mod audit;
+pub mod check;
+mod completions;
+#[cfg(feature = "demo")]
+mod demo;
+pub mod keys;
+mod logging;
+mod serve;
+pub mod token;
+
 use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
 use serde::Serialize;
+
+/// A short-lived credential broker that you host yourself.
+///
+/// Workloads exchange their OIDC token for AWS credentials or JWTs that live for minutes; policy decides, and every
+/// credential is in a log that anyone can check.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start with `tidegate demo`. Exit codes: 0 ok, 1 refused or failed, 2 usage.")]
+struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: OutputFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tell the whole story on loopback in a few seconds, then exit.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+    /// Run the broker.
+    Serve(serve::Args),
+    /// List every fault of a configuration, each with its place in the file.
+    Check(check::Args),
+    /// Exchange this workload's token for a credential.
+    Token(token::Args),
+    /// Verify, prove, follow and export an audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// List and rotate the broker's signing keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Print a completion script for your shell.
+    Completions(completions::Args),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.output);
+    crate::server::install_crypto_provider();
+    match run(cli.command, &output) {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.note(format!("tidegate: {error:#}"));
+            failed()
+        }
+    }
+}
+
+fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => multi_thread()?.block_on(demo::run(args, output)),
+        Command::Serve(args) => multi_thread()?.block_on(serve::run(args, output)),
+        Command::Check(args) => args.run(output),
+        Command::Token(args) => current_thread()?.block_on(args.run(output)),
+        Command::Audit(command) => multi_thread()?.block_on(command.run(output)),
+        Command::Keys(command) => current_thread()?.block_on(command.run(output)),
+        Command::Completions(args) => {
+            args.run();
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn multi_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Starts in a millisecond: for commands that SDKs run once per refresh.
+fn current_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

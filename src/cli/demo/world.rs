@@ -1,0 +1,179 @@
+//! The demo's world: a temporary folder with a real configuration, two stand-ins, and the broker.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::idp::Idp;
+use super::sts::Sts;
+use crate::clock::{Clock, SystemClock};
+use crate::entropy::{Entropy, SystemEntropy, bytes};
+use crate::keys::Kek;
+use crate::server::{self, Running};
+
+const CUSTOMER_POLICY: &str = r#"// Written by the customer: who may have what, at most.
+@id("billing-reads-the-ledger")
+permit (
+  principal is Tidegate::Workload,
+  action == Tidegate::Action::"issue",
+  resource == Tidegate::Grant::"ledger-api"
+) when {
+  principal has kubernetes && principal.kubernetes.namespace == "billing"
+};
+
+@id("billing-reads-its-orders")
+permit (
+  principal is Tidegate::Workload,
+  action == Tidegate::Action::"issue",
+  resource == Tidegate::Grant::"orders-read"
+) when {
+  principal has kubernetes && principal.kubernetes.namespace == "billing"
+};
+
+@id("nothing-lives-longer-than-an-hour")
+forbid (principal, action == Tidegate::Action::"issue", resource)
+when { context.ttl > duration("1h") };
+"#;
+
+const SESSION_POLICY: &str = r#"{
+  "Version": "2012-10-17",
+  "Statement": [{
+    "Effect": "Allow",
+    "Action": "s3:GetObject",
+    "Resource": "arn:aws:s3:::orders/{principal.namespace}/*"
+  }]
+}
+"#;
+
+/// Everything that runs while the story is told.
+pub(super) struct World {
+    pub(super) idp: Idp,
+    pub(super) sts: Sts,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) folder: Folder,
+    broker: Running,
+}
+
+impl World {
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
+        let folder = Folder::create(&*entropy)?;
+        let (idp, sts) = (Idp::start().await?, Sts::start(Arc::clone(&clock)).await?);
+        folder.write("policies/customer/demo.cedar", CUSTOMER_POLICY)?;
+        folder.write("orders-read.json", SESSION_POLICY)?;
+        folder.write("tidegate.toml", &configuration(&idp.url, &sts.url))?;
+        Kek::create(&folder.path("kek"), &*entropy).context("the demo's key-encryption key")?;
+        let settings = crate::config::load(&folder.path("tidegate.toml"))?;
+        let broker = server::start(settings, Arc::clone(&clock), entropy).await?;
+        Ok(Self { idp, sts, clock, folder, broker })
+    }
+
+    /// The broker's public listener.
+    pub(super) fn broker_url(&self) -> String {
+        format!("http://{}", self.broker.public_address())
+    }
+
+    pub(super) fn ops_url(&self) -> String {
+        format!("http://{}", self.broker.ops_address())
+    }
+
+    pub(super) fn verifier_key(&self) -> String {
+        self.broker.verifier_key()
+    }
+
+    pub(super) async fn stop(self) {
+        self.broker.stop("the demo ended").await;
+    }
+}
+
+fn configuration(idp: &str, sts: &str) -> String {
+    format!(
+        r#"[server]
+issuer = "http://127.0.0.1"
+listen = "127.0.0.1:0"
+ops_listen = "127.0.0.1:0"
+
+[store]
+url = "sqlite:tidegate.db"
+
+[keys]
+kek_file = "kek"
+
+[audit]
+origin = "demo.tidegate.example/log"
+
+[policy]
+dir = "policies"
+
+[aws]
+region = "eu-central-1"
+sts_endpoint = "{sts}"
+access_key_id = "AKIASTANDINSTANDIN00"
+secret_access_key = "stand-in/secret/that/opens/nothing/00000"
+
+[[issuers]]
+name = "demo-cluster"
+url = "{idp}"
+profile = "kubernetes"
+audiences = ["tidegate"]
+algorithms = ["ES256"]
+allow_private_network = true
+replay = "single-use"
+
+[[grants]]
+name = "ledger-api"
+kind = "jwt"
+audience = "https://ledger.internal"
+scopes = ["ledger.read", "ledger.write"]
+default_ttl = "5m"
+max_ttl = "15m"
+
+[[grants]]
+name = "orders-read"
+kind = "aws"
+role_arn = "arn:aws:iam::123456789012:role/orders-read"
+default_ttl = "10m"
+max_ttl = "1h"
+session_policy_file = "orders-read.json"
+session_tags = {{ namespace = "{{principal.namespace}}" }}
+"#
+    )
+}
+
+/// A private folder that goes when this is dropped.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    fn create(entropy: &dyn Entropy) -> anyhow::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let suffix = u64::from_be_bytes(bytes::<8>(entropy)?);
+        let path = std::env::temp_dir().join(format!("tidegate-demo-{suffix:016x}"));
+        std::fs::DirBuilder::new().mode(0o700).create(&path).context("a temporary folder")?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.path(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, text).with_context(|| format!("writing `{}`", path.display()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The folder is in the system's temporary place; when it cannot go now it goes there.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

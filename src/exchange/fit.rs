@@ -1,0 +1,77 @@
+//! Does what was asked for fit the grant? A misfit is kept beside what would fit, so that policy decides first.
+
+use std::collections::BTreeSet;
+
+use super::{Attempt, Refusal};
+use crate::grants::{Grant, GrantKind, Lifetime, effective};
+use crate::ids::Scope;
+
+/// Which type of token the caller wants (RFC 8693 §2.1 `requested_token_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WantedType {
+    /// Whatever the grant makes.
+    #[default]
+    Any,
+    /// `urn:ietf:params:oauth:token-type:jwt` or `…:access_token`.
+    Jwt,
+    /// `urn:tidegate:params:oauth:token-type:aws-credentials`.
+    Aws,
+}
+
+/// What policy is asked about, and what is wrong with the request if policy would permit it.
+#[derive(Debug)]
+pub(super) struct Fit {
+    pub(super) ttl: Lifetime,
+    pub(super) scopes: BTreeSet<Scope>,
+    pub(super) misfit: Option<Refusal>,
+}
+
+/// Lifetimes to try when policy refuses a longer one, from long to short.
+const STEPS: [u32; 9] = [43_200, 14_400, 3_600, 1_800, 900, 600, 300, 120, 60];
+
+pub(super) fn fit(attempt: Attempt<'_>, grant: &Grant) -> Fit {
+    let (scopes, scope_fault) = scopes(attempt.request.scopes.as_ref(), grant);
+    let (ttl, ttl_fault) = lifetime(attempt, grant);
+    let type_fault = type_misfit(attempt.request.wanted, grant).then_some(Refusal::TokenType);
+    Fit { ttl, scopes, misfit: type_fault.or(scope_fault).or(ttl_fault) }
+}
+
+/// Standard lifetimes that are shorter than `ttl`, from long to short.
+pub(super) fn shorter_than(ttl: Lifetime) -> impl Iterator<Item = Lifetime> {
+    STEPS
+        .iter()
+        .filter(move |step| **step < ttl.seconds())
+        .filter_map(|step| Lifetime::from_seconds(i64::from(*step)).ok())
+}
+
+fn scopes(asked: Option<&BTreeSet<Scope>>, grant: &Grant) -> (BTreeSet<Scope>, Option<Refusal>) {
+    let granted = match &grant.kind {
+        GrantKind::Jwt(jwt) => &jwt.scopes,
+        GrantKind::Aws(_) => &BTreeSet::new(),
+    };
+    match asked {
+        None => (granted.clone(), None),
+        Some(asked) if asked.is_subset(granted) => (asked.clone(), None),
+        Some(_) => (granted.clone(), Some(Refusal::Scope)),
+    }
+}
+
+fn lifetime(attempt: Attempt<'_>, grant: &Grant) -> (Lifetime, Option<Refusal>) {
+    let token = &attempt.caller.token;
+    let token_left = token
+        .profile()
+        .credential_ends_with_token()
+        .then(|| token.expires_at().since(attempt.at.floor_second()));
+    let bounds = token_left.as_slice();
+    match effective(attempt.request.lifetime, grant.caps, bounds) {
+        Ok(ttl) => (ttl, None),
+        Err(error) => (grant.caps.default, Some(Refusal::Lifetime(error))),
+    }
+}
+
+fn type_misfit(wanted: WantedType, grant: &Grant) -> bool {
+    match (wanted, &grant.kind) {
+        (WantedType::Any, _) | (WantedType::Jwt, GrantKind::Jwt(_)) | (WantedType::Aws, GrantKind::Aws(_)) => false,
+        (WantedType::Jwt, GrantKind::Aws(_)) | (WantedType::Aws, GrantKind::Jwt(_)) => true,
+    }
+}

@@ -1,0 +1,297 @@
+//! The use case: a subject token in, a credential out. Verify, map, decide, issue, record, and only then open.
+//!
+//! Promises 1 and 2 live in the order of the calls in [`Exchange::decide_and_issue`] and in the types that they hand
+//! on: a [`Permit`] comes only from `policy`, a [`Receipt`] only from a durable commit, and only both open a
+//! credential. Knows no door, no dialect, no status code.
+
+mod fit;
+mod rate;
+mod record;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use fit::WantedType;
+pub use rate::{PrincipalRate, RateSettings};
+pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
+
+use crate::audit::{AuditLog, Receipt, RecordError};
+use crate::clock::{Clock, Moment};
+use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
+use crate::grants::{AskError, Attributes, Catalog, Grant, GrantKind, Lifetime};
+use crate::ids::{GrantName, RequestId, Scope};
+use crate::issuance::{AwsIssuer, AwsOrder, Credential, IssueError, JwtIssuer, JwtOrder, OpenCredential};
+use crate::policy::{IssueQuestion, Permit, PolicyEngine};
+use crate::principal::{self, Authentication, Principal, PrincipalId, Workload};
+use crate::telemetry::{ExchangeMetrics, Step};
+
+use record::{ReplayClaims, Stop};
+
+/// One exchange, as a door understood it.
+#[derive(Clone, Debug)]
+pub struct ExchangeRequest {
+    /// Names the request from the door to the audit entry.
+    pub request_id: RequestId,
+    /// Who asks.
+    pub subject_token: UnverifiedToken,
+    /// On whose behalf it is used (RFC 8693 §2.1).
+    pub actor_token: Option<UnverifiedToken>,
+    /// What is asked for.
+    pub grant: GrantName,
+    /// A subset of the grant's scopes; all of them when `None`.
+    pub scopes: Option<BTreeSet<Scope>>,
+    /// How long; the grant's default when `None`.
+    pub lifetime: Option<Lifetime>,
+    /// Which type of token.
+    pub wanted: WantedType,
+    /// Which elevation to use, when the caller names one.
+    pub elevation: Option<String>,
+    /// Where the request came from.
+    pub source_ip: Option<IpAddr>,
+    /// `x5t#S256` of the client's certificate (RFC 8705 §3.1), when it showed one.
+    pub client_cert: Option<String>,
+}
+
+/// A credential that may leave, and the proof of its record.
+#[derive(Debug)]
+pub struct Issued {
+    /// The secret.
+    pub credential: OpenCredential,
+    /// The entry.
+    pub receipt: Receipt,
+    /// The scopes that were granted; none for AWS.
+    pub scopes: BTreeSet<Scope>,
+    /// Until when, seen from the moment of the exchange.
+    pub expires_in: Lifetime,
+}
+
+/// A verified caller with everything that later steps ask about it.
+#[derive(Debug)]
+struct Caller {
+    token: VerifiedToken,
+    principal: Principal,
+    authentication: Authentication,
+    actor: Option<Actor>,
+}
+
+#[derive(Debug)]
+struct Actor {
+    token: VerifiedToken,
+    workload: Workload,
+}
+
+/// One request of one caller at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Attempt<'a> {
+    request: &'a ExchangeRequest,
+    caller: &'a Caller,
+    at: Moment,
+}
+
+/// What the exchange needs. Every field is a service or a value that somebody else validated.
+#[derive(Debug)]
+pub struct Services {
+    /// Whom we trust.
+    pub federation: Arc<Federation>,
+    /// What can be issued.
+    pub catalog: Arc<Catalog>,
+    /// Who decides.
+    pub policy: Arc<PolicyEngine>,
+    /// Makes JWTs.
+    pub jwt: JwtIssuer,
+    /// Makes AWS credentials; absent when no AWS grant is configured.
+    pub aws: Option<AwsIssuer>,
+    /// The record.
+    pub audit: AuditLog,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How often one principal may come.
+    pub rate: PrincipalRate,
+}
+
+/// The use case.
+#[derive(Debug)]
+pub struct Exchange {
+    services: Services,
+    metrics: ExchangeMetrics,
+}
+
+impl Exchange {
+    /// Over these services.
+    pub fn new(services: Services) -> Self {
+        Self { services, metrics: ExchangeMetrics::default() }
+    }
+
+    /// Exchanges a subject token for a credential (RFC 8693 §2).
+    ///
+    /// # Errors
+    /// A [`Refusal`] that is recorded when the caller was identified, or a [`Fault`]. In both cases nothing was
+    /// issued.
+    pub async fn exchange(&self, request: &ExchangeRequest) -> Result<Issued, ExchangeError> {
+        let at = self.services.clock.now();
+        let caller = self.timed(Step::Verify, self.identify(request, at)).await?;
+        self.services.rate.check(caller.principal.id())?;
+        let attempt = Attempt { request, caller: &caller, at };
+        let replay = ReplayClaims::of(&caller);
+        match self.decide_and_issue(attempt, &replay).await {
+            Ok(issued) => Ok(issued),
+            Err(stop) => Err(self.write_down(attempt, &replay, stop).await),
+        }
+    }
+
+    /// Steps 1 and 2: whose token is it? Failures are anonymous: counted, never appended, so that a stranger
+    /// cannot grow the log.
+    async fn identify(&self, request: &ExchangeRequest, at: Moment) -> Result<Caller, ExchangeError> {
+        let token = self.verify(&request.subject_token, at, Refusal::SubjectToken).await?;
+        let (principal, authentication) = map_claims(&token)?;
+        let actor = match &request.actor_token {
+            None => None,
+            Some(unverified) => {
+                let token = self.verify(unverified, at, Refusal::ActorToken).await?;
+                match map_claims(&token)? {
+                    (Principal::Workload(workload), _) => Some(Actor { token, workload }),
+                    (Principal::Person(_), _) => return Err(Refusal::ActorIsPerson.into()),
+                }
+            }
+        };
+        Ok(Caller { token, principal, authentication, actor })
+    }
+
+    async fn verify(
+        &self,
+        token: &UnverifiedToken,
+        at: Moment,
+        refusal: fn(crate::federation::TokenRefusal) -> Refusal,
+    ) -> Result<VerifiedToken, ExchangeError> {
+        self.services.federation.verify(token, at).await.map_err(|error| match error {
+            VerifyError::Refused(reason) => refusal(reason).into(),
+            VerifyError::KeysUnavailable(issuer) => Fault::IssuerKeys(issuer).into(),
+        })
+    }
+
+    /// Steps 3 to 7 for an identified caller.
+    async fn decide_and_issue(
+        &self,
+        attempt: Attempt<'_>,
+        replay: &ReplayClaims,
+    ) -> Result<Issued, Stop> {
+        let grant = self.resolve(attempt)?;
+        let permit = self.timed(Step::Decide, async { self.decide(attempt, &grant) }).await?;
+        let credential = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
+        let receipt = self.timed(Step::Record, self.record(attempt, &permit, &credential, replay)).await?;
+        let expires_in = remaining(credential.expires_at(), attempt.at)?;
+        let credential = credential.open(&receipt).map_err(|wrong| Fault::Signing(wrong.to_string()))?;
+        self.metrics.issued(grant.kind_name());
+        Ok(Issued { credential, receipt, scopes: permit.scopes().clone(), expires_in })
+    }
+
+    /// Step 3: the grant, and nothing without an elevation where one is needed, whatever policy says.
+    fn resolve(&self, attempt: Attempt<'_>) -> Result<Arc<Grant>, Stop> {
+        let name = &attempt.request.grant;
+        let grant =
+            self.services.catalog.resolve(name).ok_or(Refusal::Target(TargetRefusal::Unknown))?;
+        if grant.break_glass.is_some() {
+            return Err(Refusal::Target(TargetRefusal::NoElevation).into());
+        }
+        Ok(Arc::clone(grant))
+    }
+
+    /// Step 4. A request that does not fit the grant is put to the policy all the same, with what would fit: who
+    /// may not have the grant learns nothing about its scopes, type or caps.
+    fn decide(&self, attempt: Attempt<'_>, grant: &Arc<Grant>) -> Result<Permit, Stop> {
+        let fit = fit::fit(attempt, grant);
+        let permit = self.longest_permitted(attempt, grant, &fit)?;
+        fit.misfit.map_or(Ok(permit), |misfit| Err(misfit.into()))
+    }
+
+    /// lifetime = min(asked, grant, token, *policy*): a policy that caps `context.ttl` is asked again with shorter
+    /// lifetimes. The first denial is the one that is reported.
+    fn longest_permitted(&self, attempt: Attempt<'_>, grant: &Arc<Grant>, fit: &fit::Fit) -> Result<Permit, Stop> {
+        let policy = &self.services.policy;
+        let ask = |ttl| policy.decide_issue(&question(attempt, grant, &fit.scopes, ttl));
+        ask(fit.ttl).or_else(|denial| {
+            let capped = policy.reads_ttl(grant);
+            let shorter = fit::shorter_than(fit.ttl).filter(|_| capped);
+            shorter.into_iter().find_map(|ttl| ask(ttl).ok()).ok_or(Stop::Denied(denial))
+        })
+    }
+
+    /// Step 5: the credential exists, and nobody can read it yet.
+    async fn issue(
+        &self,
+        attempt: Attempt<'_>,
+        permit: &Permit,
+        replay: &ReplayClaims,
+    ) -> Result<Credential, Stop> {
+        let actor = attempt.caller.actor.as_ref().map(|actor| &actor.workload.id);
+        match &permit.grant().kind {
+            GrantKind::Jwt(jwt) => {
+                let order = JwtOrder { request_id: attempt.request.request_id, permit, jwt, actor, at: attempt.at };
+                Ok(self.services.jwt.issue(&order)?)
+            }
+            GrantKind::Aws(aws) => {
+                let issuer = self.services.aws.as_ref().ok_or_else(|| Fault::Sts("not configured".to_owned()))?;
+                let attributes = PrincipalAttributes(&attempt.caller.principal);
+                let order = AwsOrder {
+                    request_id: attempt.request.request_id,
+                    permit,
+                    aws,
+                    attributes: &attributes,
+                    bounded_by_token: attempt.caller.token.profile().credential_ends_with_token(),
+                    at: attempt.at,
+                };
+                let intent = |plan: &_| self.record_intent(attempt, plan, replay);
+                Ok(issuer.issue(&order, intent).await?)
+            }
+        }
+    }
+
+    async fn timed<T>(&self, step: Step, work: impl Future<Output = T>) -> T {
+        let started = self.services.clock.uptime();
+        let result = work.await;
+        self.metrics.step(step, self.services.clock.uptime().saturating_sub(started));
+        result
+    }
+}
+
+fn question<'a>(
+    attempt: Attempt<'a>,
+    grant: &'a Arc<Grant>,
+    scopes: &'a BTreeSet<Scope>,
+    ttl: Lifetime,
+) -> IssueQuestion<'a> {
+    IssueQuestion {
+        principal: &attempt.caller.principal,
+        authentication: &attempt.caller.authentication,
+        grant,
+        ttl,
+        scopes,
+        source_ip: attempt.request.source_ip,
+        client_cert: attempt.request.client_cert.as_deref(),
+        actor: attempt.caller.actor.as_ref().map(|actor| &actor.workload),
+        at: attempt.at,
+    }
+}
+
+fn map_claims(token: &VerifiedToken) -> Result<(Principal, Authentication), Refusal> {
+    principal::map(token.issuer(), token.subject(), token.issued_at(), token.profile(), token.claims())
+        .map_err(Refusal::Claims)
+}
+
+fn remaining(expires_at: Moment, at: Moment) -> Result<Lifetime, Refusal> {
+    let seconds = expires_at.since(at).as_secs();
+    Ok(Lifetime::from_seconds(i64::try_from(seconds).unwrap_or(0)).map_err(|_| AskError::NothingLeft)?)
+}
+
+/// What templates in a grant may read of the caller.
+struct PrincipalAttributes<'a>(&'a Principal);
+
+impl Attributes for PrincipalAttributes<'_> {
+    fn attribute(&self, path: &str) -> Option<String> {
+        self.0.attribute(path.strip_prefix("principal.")?)
+    }
+}

@@ -1,0 +1,226 @@
+//! Step 6 and every other entry of an exchange: what is written down, together with which claims.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Attempt, Caller, Exchange, ExchangeError, Fault, Refusal, TargetRefusal};
+use crate::audit::{
+    CredentialRecord, Effect, Event, GrantRecord, PolicyRecord, PrincipalRecord, Receipt, RecordError, Submission,
+    TokenRecord,
+};
+use crate::federation::VerifiedToken;
+use crate::grants::Grant;
+use crate::issuance::{AwsPlan, Credential, CredentialFacts};
+use crate::policy::{Denial, Permit};
+use crate::principal::PrincipalId;
+use crate::store::ReplayClaim;
+
+/// Why the steps after identification stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Refused(Refusal),
+    Denied(Denial),
+    Failed(Fault),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl From<RecordError> for Stop {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Replayed => Self::Refused(Refusal::Replayed),
+            RecordError::Unavailable | RecordError::TooLarge => Self::Failed(Fault::Audit),
+        }
+    }
+}
+
+/// The single-use tokens of one request. They are taken in the same commit as its first entry that leads to a
+/// credential, and given back when none came of it: STS throttling must not cost a job its only token.
+#[derive(Debug)]
+pub(super) struct ReplayClaims {
+    claims: Vec<ReplayClaim>,
+    taken: AtomicBool,
+}
+
+impl ReplayClaims {
+    pub(super) fn of(caller: &Caller) -> Self {
+        let tokens = std::iter::once(&caller.token).chain(caller.actor.as_ref().map(|actor| &actor.token));
+        Self { claims: tokens.filter_map(claim_of).collect(), taken: AtomicBool::new(false) }
+    }
+
+    /// What an entry that leads to a credential must carry; nothing once they are taken.
+    fn to_take(&self) -> Vec<Effect> {
+        if self.taken.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.claims.iter().cloned().map(Effect::Claim).collect()
+    }
+
+    /// What the entry about a failure must carry.
+    fn to_give_back(&self) -> Vec<Effect> {
+        if !self.taken.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.claims.iter().cloned().map(Effect::Release).collect()
+    }
+
+    fn mark_taken(&self) {
+        self.taken.store(true, Ordering::Release);
+    }
+}
+
+fn claim_of(token: &VerifiedToken) -> Option<ReplayClaim> {
+    let replay = token.replay()?;
+    Some(ReplayClaim { issuer: token.issuer().clone(), key: replay.key, until: replay.until })
+}
+
+impl Exchange {
+    /// Step 6: durable, or nobody gets anything.
+    pub(super) async fn record(
+        &self,
+        attempt: Attempt<'_>,
+        permit: &Permit,
+        credential: &Credential,
+        replay: &ReplayClaims,
+    ) -> Result<Receipt, Stop> {
+        let event = Event::CredentialIssued {
+            principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
+            actor: actor_record(attempt.caller),
+            grant: grant_record(permit.grant()),
+            token: token_record(&attempt.caller.token),
+            policy: policy_record(permit.digest(), permit.decided_by()),
+            credential: credential_record(permit, credential),
+            source_ip: attempt.request.source_ip,
+        };
+        let submission = Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
+        Ok(self.services.audit.record(submission).await?)
+    }
+
+    /// Before a real STS call: whatever `CloudTrail` shows joins an entry here, and the token is taken.
+    pub(super) async fn record_intent(
+        &self,
+        attempt: Attempt<'_>,
+        grant: &Grant,
+        plan: &AwsPlan,
+        replay: &ReplayClaims,
+    ) -> Result<(), RecordError> {
+        let event = Event::AwsAssumeRoleRequested {
+            principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
+            grant: grant_record(grant),
+            role_arn: plan.role_arn().to_owned(),
+            session_name: plan.session_name().to_owned(),
+            source_identity: plan.source_identity().to_owned(),
+            ends_at: plan.ends_at(),
+        };
+        let submission = Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
+        self.services.audit.record(submission).await?;
+        replay.mark_taken();
+        Ok(())
+    }
+
+    /// Writes the refusal or the failure of an identified caller down and says what the caller is told. A refusal
+    /// that cannot be recorded is no answer either: the broker is unavailable.
+    pub(super) async fn write_down(
+        &self,
+        attempt: Attempt<'_>,
+        replay: &ReplayClaims,
+        stop: Stop,
+    ) -> ExchangeError {
+        let (error, policy) = match stop {
+            Stop::Failed(Fault::Audit) => return Fault::Audit.into(),
+            Stop::Failed(fault) => (ExchangeError::Failed(fault), None),
+            Stop::Refused(refusal) => (ExchangeError::Refused(refusal), None),
+            Stop::Denied(denial) => {
+                let policy = policy_record(denial.digest, &denial.decided_by);
+                (Refusal::Target(TargetRefusal::Denied(denial.reason.to_string())).into(), Some(policy))
+            }
+        };
+        let submission = Submission {
+            request_id: attempt.request.request_id,
+            event: self.refusal_event(attempt, &error, policy),
+            effects: replay.to_give_back(),
+        };
+        match self.services.audit.record(submission).await {
+            Ok(_) => error,
+            Err(_) => Fault::Audit.into(),
+        }
+    }
+
+    fn refusal_event(&self, attempt: Attempt<'_>, error: &ExchangeError, policy: Option<PolicyRecord>) -> Event {
+        let (reason, detail) = match error {
+            ExchangeError::Refused(refusal) => (refusal.code(), refusal.detail()),
+            ExchangeError::Failed(fault) => (fault.code(), fault.to_string()),
+        };
+        let asked = &attempt.request.grant;
+        Event::CredentialRefused {
+            principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
+            actor: actor_record(attempt.caller),
+            grant: self.services.catalog.resolve(asked).map_or_else(
+                || GrantRecord { name: asked.to_string(), kind: None, version: None },
+                |grant| grant_record(grant),
+            ),
+            token: token_record(&attempt.caller.token),
+            policy,
+            reason,
+            detail,
+            source_ip: attempt.request.source_ip,
+        }
+    }
+}
+
+fn principal_record(kind: &'static str, id: &PrincipalId) -> PrincipalRecord {
+    PrincipalRecord { kind, issuer: id.issuer.to_string(), subject: id.subject.to_string() }
+}
+
+fn actor_record(caller: &Caller) -> Option<PrincipalRecord> {
+    caller.actor.as_ref().map(|actor| principal_record("workload", &actor.workload.id))
+}
+
+fn grant_record(grant: &Grant) -> GrantRecord {
+    GrantRecord { name: grant.name.to_string(), kind: Some(grant.kind_name()), version: Some(grant.version) }
+}
+
+fn token_record(token: &VerifiedToken) -> TokenRecord {
+    TokenRecord { sha256: token.fingerprint(), issued_at: token.issued_at(), expires_at: token.expires_at() }
+}
+
+fn policy_record(digest: crate::policy::PolicyDigest, decided_by: &[crate::policy::PolicyRef]) -> PolicyRecord {
+    PolicyRecord { digest, decided_by: decided_by.iter().map(ToString::to_string).collect() }
+}
+
+fn credential_record(permit: &Permit, credential: &Credential) -> CredentialRecord {
+    let expires_at = credential.expires_at();
+    match credential.facts().clone() {
+        CredentialFacts::Jwt { jti, kid, fingerprint } => {
+            let scopes: Vec<&str> = permit.scopes().iter().map(crate::ids::Scope::as_str).collect();
+            CredentialRecord::Jwt { jti, kid, sha256: fingerprint, scope: scopes.join(" "), expires_at }
+        }
+        CredentialFacts::Aws {
+            access_key_id,
+            role_arn,
+            session_name,
+            source_identity,
+            fingerprint,
+            cached,
+            packed_policy_percent,
+        } => CredentialRecord::Aws {
+            access_key_id,
+            role_arn,
+            session_name,
+            source_identity,
+            sha256: fingerprint,
+            expires_at,
+            cached,
+            packed_policy_percent,
+        },
+    }
+}

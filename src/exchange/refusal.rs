@@ -1,0 +1,132 @@
+//! Why an exchange did not happen: a [`Refusal`] is the caller's side, a [`Fault`] is ours.
+//!
+//! Neither knows a status code: each door has its own dialect. `Display` of a refusal is safe to show to a stranger;
+//! `detail` is for the operator's log and the audit log.
+
+use crate::federation::TokenRefusal;
+use crate::grants::AskError;
+use crate::ids::IssuerName;
+use crate::principal::MapError;
+
+/// The caller's side. The list is closed and every code is stable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The subject token does not hold.
+    #[error("the subject token was not accepted: {0}")]
+    SubjectToken(TokenRefusal),
+    /// The actor token does not hold.
+    #[error("the actor token was not accepted: {0}")]
+    ActorToken(TokenRefusal),
+    /// The claims do not have the shape that the issuer's profile promises.
+    #[error("the subject token was not accepted: {0}")]
+    Claims(MapError),
+    /// The actor is a person: only a workload acts for somebody.
+    #[error("the actor token was not accepted: an actor must be a workload")]
+    ActorIsPerson,
+    /// A single-use token came a second time.
+    #[error("the token was presented before; its issuer is configured for single use, so fetch a new one")]
+    Replayed,
+    /// Unknown grant, policy denial, no elevation: to a stranger they look the same.
+    #[error("the grant does not exist or the policy does not permit it")]
+    Target(TargetRefusal),
+    /// A scope that the grant does not have.
+    #[error("a scope was asked for that the grant does not have")]
+    Scope,
+    /// `requested_token_type` does not fit the grant.
+    #[error("the requested token type does not fit the grant")]
+    TokenType,
+    /// The lifetime that was asked for, or what is left of it.
+    #[error("{0}")]
+    Lifetime(#[from] AskError),
+    /// The caller's claims cannot stand in the grant's scoping, or pass a limit of AWS.
+    #[error("the grant cannot be scoped to this caller: {0}")]
+    Scoping(String),
+    /// Too many exchanges by this principal.
+    #[error("too many requests; slow down")]
+    PrincipalRate,
+    /// AWS STS throttles.
+    #[error("the cloud provider throttles; try again later")]
+    Throttled(std::time::Duration),
+}
+
+/// What a stranger sees as one refusal, kept apart for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetRefusal {
+    /// No grant has that name.
+    Unknown,
+    /// The policy said no.
+    Denied(String),
+    /// A break-glass grant without an active elevation.
+    NoElevation,
+}
+
+impl Refusal {
+    /// Stable and bounded: for metrics, the record and tests.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SubjectToken(refusal) | Self::ActorToken(refusal) => refusal.code(),
+            Self::Claims(_) => "claims_shape",
+            Self::ActorIsPerson => "actor_is_person",
+            Self::Replayed => "replayed",
+            Self::Target(TargetRefusal::Unknown) => "unknown_grant",
+            Self::Target(TargetRefusal::Denied(_)) => "policy_denied",
+            Self::Target(TargetRefusal::NoElevation) => "no_elevation",
+            Self::Scope => "scope_outside_grant",
+            Self::TokenType => "token_type_mismatch",
+            Self::Lifetime(_) => "lifetime",
+            Self::Scoping(_) => "scoping",
+            Self::PrincipalRate => "principal_rate",
+            Self::Throttled(_) => "provider_throttled",
+        }
+    }
+
+    /// For the operator and the auditor: what a stranger is not told.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Target(TargetRefusal::Unknown) => "no grant has that name".to_owned(),
+            Self::Target(TargetRefusal::Denied(why)) => why.clone(),
+            Self::Target(TargetRefusal::NoElevation) => "a break-glass grant needs an active elevation".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Our side. The caller sees "unavailable"; the cause goes to the operator's log, once, at the door.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Promise 2: no credential without a record.
+    #[error("the audit log is unavailable")]
+    Audit,
+    /// An issuer's keys are unknown or too old.
+    #[error("the keys of issuer `{0}` are unavailable")]
+    IssuerKeys(IssuerName),
+    /// STS failed, timed out, or refused us.
+    #[error("AWS STS is unavailable: {0}")]
+    Sts(String),
+    /// No signing key, no randomness.
+    #[error("signing is unavailable: {0}")]
+    Signing(String),
+}
+
+impl Fault {
+    /// Stable and bounded: for metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::IssuerKeys(_) => "issuer_keys",
+            Self::Sts(_) => "sts",
+            Self::Signing(_) => "signing",
+        }
+    }
+}
+
+/// Nothing was issued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeError {
+    /// The caller's side.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Ours.
+    #[error(transparent)]
+    Failed(#[from] Fault),
+}

@@ -1,0 +1,51 @@
+//! The doors: one file each, each with its own dialect, each with only the services it uses. Knows HTTP; refuses to
+//! know how anything is decided, made or kept.
+
+mod abuse;
+mod edge;
+mod form;
+mod log;
+mod oauth;
+mod openapi;
+mod ops;
+mod problem;
+mod routes;
+mod wellknown;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use abuse::AbuseLimit;
+pub use edge::{Edge, EdgeSettings};
+pub use log::LogDoor;
+pub use oauth::OauthDoor;
+pub use ops::{OperatorKey, OpsDoor, Readiness};
+pub use routes::{Access, OPS_ROUTES, PUBLIC_ROUTES, Route, Writes};
+pub use wellknown::{MetadataDoor, Metadata};
+
+/// What the public listener serves.
+#[derive(Clone, Debug)]
+pub struct PublicDoors {
+    /// `POST /oauth2/token`
+    pub oauth: Arc<OauthDoor>,
+    /// `/.well-known/…`
+    pub metadata: Arc<MetadataDoor>,
+    /// `/log/…`
+    pub log: Arc<LogDoor>,
+}
+
+/// Every public route behind the edge: request ids, limits, time-outs, panics.
+pub fn public(doors: &PublicDoors, edge: &Arc<Edge>) -> Router {
+    let router = Router::new()
+        .merge(oauth::routes(&doors.oauth))
+        .merge(wellknown::routes(&doors.metadata))
+        .merge(log::routes(&doors.log))
+        .merge(openapi::routes());
+    edge::wrap(router, edge)
+}
+
+/// Every route of the ops listener.
+pub fn ops(door: &Arc<OpsDoor>, edge: &Arc<Edge>) -> Router {
+    edge::wrap(ops::routes(door), edge)
+}

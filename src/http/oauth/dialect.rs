@@ -1,0 +1,128 @@
+//! Errors in OAuth's dialect (RFC 6749 §5.2, RFC 8693 §2.2.2): what a refusal and a fault look like from outside.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::request::GrantType;
+use crate::exchange::{ExchangeError, Refusal};
+use crate::http::form::FormError;
+use crate::ids::RequestId;
+
+/// An answer that is no token.
+#[derive(Debug)]
+pub(super) struct OauthError {
+    status: StatusCode,
+    code: &'static str,
+    description: String,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'static str,
+    error_description: &'a str,
+    request_id: RequestId,
+}
+
+impl OauthError {
+    fn bad_request(code: &'static str, description: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, description, retry_after: None }
+    }
+
+    pub(super) fn invalid_request(description: String) -> Self {
+        Self::bad_request("invalid_request", description)
+    }
+
+    pub(super) fn unsupported_grant_type() -> Self {
+        let text = "grant_type must be urn:ietf:params:oauth:grant-type:token-exchange or \
+                    urn:ietf:params:oauth:grant-type:jwt-bearer";
+        Self::bad_request("unsupported_grant_type", text.to_owned())
+    }
+
+    pub(super) fn invalid_scope() -> Self {
+        Self::bad_request("invalid_scope", Refusal::Scope.to_string())
+    }
+
+    pub(super) fn unknown_target() -> Self {
+        let refusal = Refusal::Target(crate::exchange::TargetRefusal::Unknown);
+        Self::bad_request("invalid_target", refusal.to_string())
+    }
+
+    pub(super) fn slow_down(wait: Duration, description: &str) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: "slow_down",
+            description: description.to_owned(),
+            retry_after: Some(wait),
+        }
+    }
+
+    /// Logs a fault's cause here, once; the caller sees only that we are unavailable.
+    pub(super) fn of_exchange(error: ExchangeError, grant_type: GrantType, request_id: RequestId) -> Self {
+        match error {
+            ExchangeError::Refused(refusal) => {
+                tracing::info!(request.id = %request_id, refusal.code = refusal.code(), refusal.detail = %refusal.detail(), "exchange refused");
+                Self::of_refusal(&refusal, grant_type)
+            }
+            ExchangeError::Failed(fault) => {
+                tracing::error!(request.id = %request_id, fault.code = fault.code(), fault.cause = %fault, "exchange failed");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: "temporarily_unavailable",
+                    description: "the broker cannot issue now; nothing was issued; try again".to_owned(),
+                    retry_after: Some(Duration::from_secs(1)),
+                }
+            }
+        }
+    }
+
+    fn of_refusal(refusal: &Refusal, grant_type: GrantType) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::SubjectToken(_) | Refusal::Claims(_) | Refusal::Replayed => {
+                Self::bad_request(grant_type.bad_token_code(), text)
+            }
+            Refusal::ActorToken(_) | Refusal::ActorIsPerson | Refusal::TokenType | Refusal::Lifetime(_) => {
+                Self::invalid_request(text)
+            }
+            Refusal::Target(_) | Refusal::Scoping(_) => Self::bad_request("invalid_target", text),
+            Refusal::Scope => Self::invalid_scope(),
+            Refusal::PrincipalRate => Self::slow_down(Duration::from_secs(1), &text),
+            Refusal::Throttled(wait) => Self::slow_down(*wait, &text),
+        }
+    }
+}
+
+impl From<FormError> for OauthError {
+    fn from(error: FormError) -> Self {
+        let status = match error {
+            FormError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            FormError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            FormError::ContentType
+            | FormError::Encoding
+            | FormError::Duplicate(_)
+            | FormError::Unknown(_) => StatusCode::BAD_REQUEST,
+        };
+        Self { status, code: "invalid_request", description: error.to_string(), retry_after: None }
+    }
+}
+
+pub(super) fn error_answer(error: &OauthError, request_id: RequestId) -> Response {
+    let description = printable(&error.description);
+    let body = ErrorBody { error: error.code, error_description: &description, request_id };
+    let mut response = (error.status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response();
+    if let Some(wait) = error.retry_after {
+        let seconds = wait.as_secs().max(1);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// RFC 6749 §5.2 allows `%x20-21 / %x23-5B / %x5D-7E` in `error_description`.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' ' | '!' | '#'..='[' | ']'..='~') { c } else { '?' }).collect()
+}

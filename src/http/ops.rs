@@ -1,0 +1,90 @@
+//! The ops listener: is the process up, can it issue, what does it measure; and the one thing an operator asks of a
+//! running broker, a key rotation.
+
+mod operator;
+mod readiness;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+pub use self::operator::OperatorKey;
+pub use self::readiness::Readiness;
+use super::edge::Peer;
+use super::problem::problem;
+use super::routes::{HEALTHZ, METRICS, READYZ, ROTATE};
+use crate::clock::Clock;
+use crate::keys::KeyService;
+
+/// The ops door.
+pub struct OpsDoor {
+    readiness: Readiness,
+    metrics: PrometheusHandle,
+    keys: Arc<KeyService>,
+    operator: OperatorKey,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for OpsDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpsDoor")
+    }
+}
+
+impl OpsDoor {
+    /// Over these services.
+    pub fn new(
+        readiness: Readiness,
+        metrics: PrometheusHandle,
+        keys: Arc<KeyService>,
+        operator: OperatorKey,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { readiness, metrics, keys, operator, clock }
+    }
+}
+
+pub(super) fn routes(door: &Arc<OpsDoor>) -> Router {
+    Router::new()
+        .route(HEALTHZ.path, get(healthz))
+        .route(READYZ.path, get(readyz))
+        .route(METRICS.path, get(metrics))
+        .route(ROTATE.path, post(rotate))
+        .with_state(Arc::clone(door))
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(door): State<Arc<OpsDoor>>) -> Response {
+    let report = door.readiness.report(door.clock.now()).await;
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(report)).into_response()
+}
+
+async fn metrics(State(door): State<Arc<OpsDoor>>) -> Response {
+    door.readiness.measure(door.clock.now());
+    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (headers, door.metrics.render()).into_response()
+}
+
+async fn rotate(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) -> Response {
+    let at = door.clock.now();
+    if !door.operator.accepts(&headers, ROTATE.path, at) {
+        let hint = "the request must be signed with the key-encryption key; use `tidegate keys rotate`";
+        return problem(StatusCode::UNAUTHORIZED, Some(hint), peer.request_id);
+    }
+    match door.keys.rotate_now(at).await {
+        Ok(rotation) => Json(rotation).into_response(),
+        Err(error) => {
+            tracing::error!(request.id = %peer.request_id, cause = %error, "key rotation failed");
+            problem(StatusCode::SERVICE_UNAVAILABLE, Some("the keys were not rotated"), peer.request_id)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Every route there is, who may call it and what it writes down. A route that is not in these tables is not served:
+//! the routers below take their paths from here, and a test walks both.
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone, on purpose: it tells nothing that is not published.
+    Public,
+    /// The request carries a subject token that is verified.
+    SubjectToken,
+    /// Whoever reaches the ops listener; it only reads.
+    OpsListener,
+    /// The request proves possession of the key-encryption key.
+    Operator,
+}
+
+/// What a route leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Nothing.
+    Nothing,
+    /// An audit entry of one of these types for every change.
+    Entries(&'static [&'static str]),
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path as axum spells it.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// What it writes down.
+    pub writes: Writes,
+}
+
+const fn public_get(path: &'static str) -> Route {
+    Route { method: "GET", path, access: Access::Public, writes: Writes::Nothing }
+}
+
+pub(super) const TOKEN: Route = Route {
+    method: "POST",
+    path: "/oauth2/token",
+    access: Access::SubjectToken,
+    writes: Writes::Entries(&["credential.issued", "credential.refused", "aws.assume_role.requested"]),
+};
+pub(super) const OPENID_CONFIGURATION: Route = public_get("/.well-known/openid-configuration");
+pub(super) const OAUTH_METADATA: Route = public_get("/.well-known/oauth-authorization-server");
+pub(super) const JWKS: Route = public_get("/.well-known/jwks.json");
+pub(super) const CHECKPOINT: Route = public_get("/log/checkpoint");
+pub(super) const LOG_KEY: Route = public_get("/log/key");
+pub(super) const TILE: Route = public_get("/log/tile/{*path}");
+pub(super) const OPENAPI: Route = public_get("/openapi.json");
+
+const fn ops_get(path: &'static str) -> Route {
+    Route { method: "GET", path, access: Access::OpsListener, writes: Writes::Nothing }
+}
+
+pub(super) const HEALTHZ: Route = ops_get("/healthz");
+pub(super) const READYZ: Route = ops_get("/readyz");
+pub(super) const METRICS: Route = ops_get("/metrics");
+pub(super) const ROTATE: Route = Route {
+    method: "POST",
+    path: "/keys/rotate",
+    access: Access::Operator,
+    writes: Writes::Entries(&["key.created", "key.activated", "key.retired"]),
+};
+
+/// What the public listener serves.
+pub const PUBLIC_ROUTES: [Route; 8] =
+    [TOKEN, OPENID_CONFIGURATION, OAUTH_METADATA, JWKS, CHECKPOINT, LOG_KEY, TILE, OPENAPI];
+
+/// What the ops listener serves.
+pub const OPS_ROUTES: [Route; 4] = [HEALTHZ, READYZ, METRICS, ROTATE];

@@ -1,0 +1,83 @@
+//! What happens without being asked: fresh keys, rotations, reloads, forgetting.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinSet;
+
+use super::build::Rooms;
+use crate::audit::Event;
+
+/// How soon a changed policy or certificate file is noticed without a signal.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+const KEYS_EVERY: Duration = Duration::from_secs(15);
+const FORGET_EVERY: Duration = Duration::from_secs(30);
+/// Expired replay claims deleted in one transaction: a long delete would hold the writer.
+const PURGE_AT_ONCE: u32 = 5_000;
+
+pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let federation = Arc::clone(&rooms.federation);
+    tasks.spawn(async move { federation.keep_fresh().await });
+    repeat(&mut tasks, rooms, KEYS_EVERY, turn_keys);
+    repeat(&mut tasks, rooms, WATCH_EVERY, |rooms| async move {
+        reload_policies(&rooms).await;
+        rooms.reload_certificates();
+    });
+    repeat(&mut tasks, rooms, FORGET_EVERY, forget);
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            metrics.run_upkeep();
+        }
+    });
+    tasks
+}
+
+fn repeat<F, W>(tasks: &mut JoinSet<()>, rooms: &Arc<Rooms>, every: Duration, work: W)
+where
+    W: Fn(Arc<Rooms>) -> F + Send + 'static,
+    F: Future<Output = ()> + Send,
+{
+    let rooms = Arc::clone(rooms);
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            work(Arc::clone(&rooms)).await;
+        }
+    });
+}
+
+async fn turn_keys(rooms: Arc<Rooms>) {
+    if let Err(cause) = rooms.keys.tick(rooms.clock.now()).await {
+        tracing::error!(%cause, "the key schedule could not be followed; it is tried again");
+    }
+}
+
+/// Swaps only a valid set; the old one stays on a bad one. The swap is recorded.
+pub(super) async fn reload_policies(rooms: &Rooms) {
+    match rooms.policy.reload() {
+        Ok(None) => {}
+        Ok(Some(digest)) => {
+            metrics::counter!("tidegate_policy_reloads_total", "outcome" => "loaded").increment(1);
+            tracing::info!(policy.digest = %digest, "policies loaded");
+            if let Err(cause) = rooms.record(Event::PolicyLoaded { digest }).await {
+                tracing::error!(%cause, "the policy change was not recorded");
+            }
+        }
+        Err(faults) => {
+            metrics::counter!("tidegate_policy_reloads_total", "outcome" => "refused").increment(1);
+            tracing::error!(%faults, "the changed policies are not valid; the old ones stay in force");
+        }
+    }
+}
+
+async fn forget(rooms: Arc<Rooms>) {
+    rooms.rate.forget_idle();
+    rooms.abuse.forget_idle();
+    if let Err(cause) = rooms.store.purge_claims(rooms.clock.now(), PURGE_AT_ONCE).await {
+        tracing::warn!(%cause, "expired replay claims were not forgotten");
+    }
+}

@@ -1,0 +1,205 @@
+//! Each room from its own settings, in the order in which they need each other.
+
+use std::sync::{Arc, OnceLock};
+
+use axum_server::tls_rustls::RustlsConfig;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::StartError;
+use super::certificates::Certificates;
+use crate::audit::AuditLog;
+use crate::clock::Clock;
+use crate::config::{AwsSettings, KeySettings, Rate, ServerSettings, Settings};
+use crate::entropy::Entropy;
+use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
+use crate::federation::Federation;
+use crate::grants::{Catalog, GrantKind};
+use crate::http::{
+    AbuseLimit, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors,
+    Readiness,
+};
+use crate::issuance::{AwsIssuer, JwtIssuer};
+use crate::keys::{self, Kek, KeyService, Schedule};
+use crate::policy::PolicyEngine;
+use crate::secret::Fingerprint;
+use crate::store::{self, Store};
+use crate::telemetry;
+
+/// Every room, built.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) audit: AuditLog,
+    pub(super) keys: Arc<KeyService>,
+    pub(super) federation: Arc<Federation>,
+    pub(super) policy: Arc<PolicyEngine>,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) abuse: Arc<AbuseLimit>,
+    pub(super) rate: PrincipalRate,
+    certificates: Option<Certificates>,
+    pub(super) config_digest: Fingerprint,
+    operator: Arc<[u8; 32]>,
+    server: ServerSettings,
+    metadata: Metadata,
+}
+
+impl Rooms {
+    pub(super) async fn build(
+        settings: Settings,
+        tls: Option<RustlsConfig>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        let store = store::open(&settings.store.url).await?;
+        let kek = Arc::new(Kek::from_source(&settings.keys.kek.read()?)?);
+        let origin = &settings.audit.origin;
+        let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;
+        let audit = AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let operator = Arc::new(kek.derive("tidegate operator v1"));
+        let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
+        let catalog = Arc::new(settings.grants);
+        let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
+        let federation = Arc::new(Federation::new(settings.issuers, Arc::clone(&clock))?);
+        let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
+        let metadata = metadata(&settings.server, &settings.keys, &catalog);
+        let aws = aws_issuer(settings.aws.as_ref(), &catalog, &clock, &entropy).await?;
+        let exchange = Exchange::new(Services {
+            federation: Arc::clone(&federation),
+            catalog,
+            policy: Arc::clone(&policy),
+            jwt: JwtIssuer::new(settings.server.issuer.clone(), keys.ring(), Arc::clone(&entropy)),
+            aws,
+            audit: audit.clone(),
+            clock: Arc::clone(&clock),
+            rate: rate.clone(),
+        });
+        Ok(Self {
+            clock,
+            entropy,
+            store,
+            audit,
+            keys,
+            federation,
+            policy,
+            exchange: Arc::new(exchange),
+            abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
+            rate,
+            certificates: settings.server.tls.clone().zip(tls).map(|(files, live)| Certificates::new(files, live)),
+            config_digest: settings.digest,
+            operator,
+            server: settings.server,
+            metadata,
+        })
+    }
+
+    /// Replaces the certificate when its files changed.
+    pub(super) fn reload_certificates(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
+        }
+    }
+
+    /// One edge for each listener: a flood at one door leaves the other open.
+    pub(super) fn edge(&self) -> Arc<Edge> {
+        let settings = EdgeSettings {
+            concurrency: usize::try_from(self.server.limits.max_concurrent_requests).unwrap_or(usize::MAX),
+            deadline: self.server.limits.request_timeout,
+            trusted_proxies: self.server.trusted_proxies.clone(),
+        };
+        Arc::new(Edge::new(settings, Arc::clone(&self.clock), Arc::clone(&self.entropy)))
+    }
+
+    pub(super) fn doors(&self) -> PublicDoors {
+        let limits = self.server.limits;
+        PublicDoors {
+            oauth: Arc::new(OauthDoor::new(
+                Arc::clone(&self.exchange),
+                Arc::clone(&self.abuse),
+                limits.max_body_bytes,
+                limits.request_timeout / 2,
+            )),
+            metadata: Arc::new(MetadataDoor::new(self.metadata.clone(), self.keys.ring(), Arc::clone(&self.clock))),
+            log: Arc::new(LogDoor::new(self.audit.clone())),
+        }
+    }
+
+    pub(super) fn ops_door(&self, metrics: PrometheusHandle) -> Arc<OpsDoor> {
+        let readiness = Readiness::new(self.audit.clone(), self.keys.ring(), Arc::clone(&self.federation));
+        let operator = OperatorKey::new(&self.operator);
+        Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operator, Arc::clone(&self.clock)))
+    }
+}
+
+/// One recorder for the process: several brokers in one process (tests, the demo) share it.
+pub(super) fn metrics_recorder() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let builder = PrometheusBuilder::new();
+            let builder = builder.set_buckets(&telemetry::SECONDS_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
+            let recorder = builder.build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another metrics recorder is installed; /metrics stays empty");
+            }
+            telemetry::describe();
+            handle
+        })
+        .clone()
+}
+
+async fn key_service(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    kek: Arc<Kek>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<KeyService, StartError> {
+    let longest = settings.grants.iter().map(|grant| grant.caps.max.duration()).max().unwrap_or_default();
+    let schedule = Schedule::new(settings.keys.rotate_every, settings.keys.publish_ahead, longest)
+        .map_err(|error| StartError::Settings(error.to_string()))?;
+    let key_settings = keys::Settings {
+        algorithm: settings.keys.algorithm,
+        schedule,
+        rsa_key: settings.keys.rsa_key.clone(),
+    };
+    let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
+    Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+}
+
+async fn aws_issuer(
+    settings: Option<&AwsSettings>,
+    catalog: &Catalog,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Option<AwsIssuer>, StartError> {
+    let wanted = catalog.iter().any(|grant| matches!(grant.kind, GrantKind::Aws(_)));
+    let Some(settings) = settings.filter(|_| wanted) else { return Ok(None) };
+    let settings = crate::issuance::AwsSettings {
+        region: settings.region.clone(),
+        sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
+        ca_file: settings.ca_file.clone(),
+        external_id: settings.external_id.clone(),
+    };
+    let issuer = AwsIssuer::new(settings, Arc::clone(clock), Arc::clone(entropy)).await;
+    issuer.map(Some).map_err(|error| StartError::Aws(error.to_string()))
+}
+
+fn metadata(server: &ServerSettings, keys: &KeySettings, catalog: &Catalog) -> Metadata {
+    let scopes: std::collections::BTreeSet<String> = catalog
+        .iter()
+        .filter_map(|grant| match &grant.kind {
+            GrantKind::Jwt(jwt) => Some(jwt.scopes.iter().map(ToString::to_string)),
+            GrantKind::Aws(_) => None,
+        })
+        .flatten()
+        .collect();
+    Metadata::new(server.issuer.as_str(), keys.algorithm.as_str(), scopes.into_iter().collect())
+}
+
+fn rate_settings(rate: Rate) -> RateSettings {
+    RateSettings { per_second: rate.per_second, burst: rate.burst }
+}

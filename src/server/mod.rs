@@ -1,0 +1,154 @@
+//! The composition root: the one place that knows every concrete type. Builds the rooms from their validated
+//! settings, opens the doors last, and closes them first.
+
+mod background;
+mod build;
+mod certificates;
+mod listen;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::tls_rustls::RustlsConfig;
+use tokio::task::JoinSet;
+
+pub use tls::{TlsError, install_provider as install_crypto_provider, server_config};
+
+use crate::audit::{Event, RecordError, Submission};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::entropy::{Entropy, EntropyError};
+use crate::http;
+use crate::ids::RequestId;
+use build::Rooms;
+use listen::Listener;
+
+/// Requests in flight get this long when the broker stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the broker did not start. The text says what to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// The key-encryption key.
+    #[error("the key-encryption key cannot be used: {0}")]
+    Kek(#[from] crate::keys::KekFileError),
+    /// The log's key.
+    #[error("the log's key cannot be opened: {0}")]
+    LogKey(#[from] crate::keys::LogKeyError),
+    /// The audit log.
+    #[error("the audit log cannot be opened: {0}")]
+    Audit(String),
+    /// The token keys.
+    #[error("the token keys cannot be opened: {0}")]
+    Keys(#[from] crate::keys::KeyServiceError),
+    /// A trusted issuer.
+    #[error(transparent)]
+    Federation(#[from] crate::federation::FederationError),
+    /// The policies.
+    #[error("{0}")]
+    Policy(#[from] crate::policy::LoadError),
+    /// Settings that only make sense together.
+    #[error("{0}")]
+    Settings(String),
+    /// A secret's file.
+    #[error("a secret cannot be read: {0}")]
+    Secret(#[from] std::io::Error),
+    /// AWS.
+    #[error("AWS cannot be used: {0}")]
+    Aws(String),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A socket.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The first entries.
+    #[error("the start cannot be recorded: {0}")]
+    Record(#[from] RecordError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// A broker that serves.
+#[derive(Debug)]
+pub struct Running {
+    rooms: Arc<Rooms>,
+    public: Listener,
+    ops: Listener,
+    tasks: JoinSet<()>,
+}
+
+/// Builds everything and serves. Returns when both listeners accept.
+pub async fn start(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Running, StartError> {
+    let server = settings.server.clone();
+    let tls = server.tls.as_ref().map(server_config).transpose()?.map(RustlsConfig::from_config);
+    let metrics = build::metrics_recorder();
+    let rooms = Arc::new(Rooms::build(settings, tls.clone(), clock, entropy).await?);
+    rooms.record_start().await?;
+    let doors = rooms.doors();
+    let max_connections = server.limits.max_connections;
+    let public = Listener::start(server.listen, tls, max_connections, http::public(&doors, &rooms.edge()))
+        .map_err(|cause| StartError::Listen(server.listen, cause))?;
+    let ops_router = http::ops(&rooms.ops_door(metrics.clone()), &rooms.edge());
+    let ops = Listener::start(server.ops_listen, None, max_connections, ops_router)
+        .map_err(|cause| StartError::Listen(server.ops_listen, cause))?;
+    let tasks = background::start(&rooms, metrics);
+    Ok(Running { rooms, public, ops, tasks })
+}
+
+impl Running {
+    /// Where the public listener accepts.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public.address
+    }
+
+    /// Where the ops listener accepts.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops.address
+    }
+
+    /// What verifies our checkpoints.
+    pub fn verifier_key(&self) -> String {
+        self.rooms.audit.verifier_key()
+    }
+
+    /// Reads policies and certificates again; what is not valid leaves the old ones in force.
+    pub async fn reload(&self) {
+        background::reload_policies(&self.rooms).await;
+        self.rooms.reload_certificates();
+    }
+
+    /// Stops taking requests, finishes those in flight, writes the stop down and closes the log.
+    pub async fn stop(mut self, reason: &str) {
+        tokio::join!(self.public.drain(DRAIN), self.ops.drain(DRAIN));
+        self.tasks.shutdown().await;
+        if let Err(cause) = self.rooms.record(Event::BrokerStopped { reason: reason.to_owned() }).await {
+            tracing::warn!(%cause, "the stop was not recorded");
+        }
+        self.rooms.audit.drain().await;
+    }
+}
+
+impl Rooms {
+    async fn record_start(&self) -> Result<(), StartError> {
+        self.record(Event::BrokerStarted { version: env!("CARGO_PKG_VERSION") }).await?;
+        self.record(Event::ConfigLoaded { digest: self.config_digest }).await?;
+        self.record(Event::PolicyLoaded { digest: self.policy.digest() }).await
+    }
+
+    async fn record(&self, event: Event) -> Result<(), StartError> {
+        let request_id = RequestId::new(self.clock.now(), self.entropy.as_ref())?;
+        self.audit.record(Submission { request_id, event, effects: Vec::new() }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Names of what is measured, and how. Knows metric families and their bounded labels; refuses every label that a
+//! caller can choose: no subject, no token, no address ever becomes a time series.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+
+/// The four steps of an exchange that are measured one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Token to principal.
+    Verify,
+    /// Policy.
+    Decide,
+    /// The credential is made.
+    Issue,
+    /// The entry becomes durable.
+    Record,
+}
+
+impl Step {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Decide => "decide",
+            Self::Issue => "issue",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// Upper bounds in seconds for every histogram of durations: 50 µs to 10 s.
+pub const SECONDS_BUCKETS: [f64; 16] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// Histograms of the exchange, looked up once: a lookup per observation would cost more than some steps.
+#[derive(Clone)]
+pub struct ExchangeMetrics {
+    steps: [Histogram; 4],
+    issued_jwt: Counter,
+    issued_aws: Counter,
+}
+
+impl std::fmt::Debug for ExchangeMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ExchangeMetrics")
+    }
+}
+
+impl Default for ExchangeMetrics {
+    fn default() -> Self {
+        let step = |step: Step| histogram!("tidegate_exchange_step_seconds", "step" => step.as_str());
+        Self {
+            steps: [step(Step::Verify), step(Step::Decide), step(Step::Issue), step(Step::Record)],
+            issued_jwt: counter!("tidegate_credentials_issued_total", "kind" => "jwt"),
+            issued_aws: counter!("tidegate_credentials_issued_total", "kind" => "aws"),
+        }
+    }
+}
+
+impl ExchangeMetrics {
+    /// One step took this long, whatever came of it.
+    pub fn step(&self, step: Step, took: Duration) {
+        let [verify, decide, issue, record] = &self.steps;
+        let histogram = match step {
+            Step::Verify => verify,
+            Step::Decide => decide,
+            Step::Issue => issue,
+            Step::Record => record,
+        };
+        histogram.record(took.as_secs_f64());
+    }
+
+    /// A credential left.
+    pub fn issued(&self, kind: &'static str) {
+        if kind == "aws" { self.issued_aws.increment(1) } else { self.issued_jwt.increment(1) }
+    }
+}
+
+/// A caller was refused, for a reason out of a closed list.
+pub fn refused(reason: &'static str) {
+    counter!("tidegate_refusals_total", "reason" => reason).increment(1);
+}
+
+/// We could not answer, for a reason out of a closed list.
+pub fn faulted(reason: &'static str) {
+    counter!("tidegate_faults_total", "reason" => reason).increment(1);
+}
+
+/// Gives every family its unit and help text.
+pub fn describe() {
+    describe_histogram!(
+        "tidegate_exchange_step_seconds",
+        Unit::Seconds,
+        "Time in one step of an exchange: verify, decide, issue, record"
+    );
+    describe_counter!("tidegate_credentials_issued_total", "Credentials that left, by kind");
+    describe_counter!("tidegate_refusals_total", "Refused exchanges, by stable reason");
+    describe_counter!("tidegate_faults_total", "Exchanges that we could not answer, by cause");
+    describe_counter!("tidegate_http_requests_total", "Answers by route and status");
+    describe_gauge!("tidegate_audit_log_entries", "Durable entries in the audit log");
+    describe_gauge!("tidegate_audit_queue_depth", "Entries that wait for their commit");
+    describe_gauge!("tidegate_checkpoint_age_seconds", Unit::Seconds, "Age of the newest entry in the log");
+    describe_gauge!("tidegate_issuer_keys", "Known keys by trusted issuer");
+    describe_gauge!("tidegate_issuer_keys_age_seconds", Unit::Seconds, "Age of an issuer's key set");
+    describe_gauge!("tidegate_clock_seconds", Unit::Seconds, "The broker's wall clock");
+    describe_counter!("tidegate_policy_reloads_total", "Policy reloads by outcome");
+    describe_counter!("tidegate_sts_calls_total", "Calls to AWS STS by outcome");
+    describe_counter!("tidegate_credential_cache_total", "AWS credential cache by outcome");
+}
