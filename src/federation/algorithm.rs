@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
-    RSA_PSS_2048_8192_SHA512, RsaParameters, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, VerificationAlgorithm,
 };
 
 /// A signature algorithm that an issuer may use. Symmetric ones do not exist here: a verifier that knows HS256 can be
@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn symmetric_and_absent_algorithms_have_no_name_here() {
-        for name in ["none", "None", "HS256", "HS384", "HS512", "rs256", "ES512", "ES256K", "RSA1_5", "dir", ""] {
+        for name in
+            ["none", "None", "HS256", "HS384", "HS512", "rs256", "ES512", "ES256K", "RSA1_5", "dir", ""]
+        {
             assert!(name.parse::<Algorithm>().is_err(), "{name}");
         }
     }

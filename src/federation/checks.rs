@@ -45,7 +45,9 @@ impl Times {
         if issued_at.is_some_and(|start| start > at.plus(LEEWAY)) {
             return Err(TokenRefusal::IssuedInFuture);
         }
-        if issued_at.is_some_and(|start| start >= expires_at) || not_before.is_some_and(|start| start >= expires_at) {
+        if issued_at.is_some_and(|start| start >= expires_at)
+            || not_before.is_some_and(|start| start >= expires_at)
+        {
             return Err(TokenRefusal::TimesContradict);
         }
         Ok(Self { issued_at, expires_at })
@@ -67,7 +69,12 @@ impl Times {
         }
     }
 
-    fn within_caps(self, issued_at: Moment, issuer: &IssuerSettings, at: Moment) -> Result<Moment, TokenRefusal> {
+    fn within_caps(
+        self,
+        issued_at: Moment,
+        issuer: &IssuerSettings,
+        at: Moment,
+    ) -> Result<Moment, TokenRefusal> {
         if self.expires_at.since(issued_at) > issuer.max_token_lifetime {
             return Err(TokenRefusal::LifetimeTooLong);
         }
@@ -130,7 +137,9 @@ fn has_one_of(claim: &Claim, values: &BTreeSet<String>) -> bool {
         Claim::Text(text) => values.contains(text),
         Claim::Integer(number) => values.contains(&number.to_string()),
         Claim::Bool(truth) => values.contains(if *truth { "true" } else { "false" }),
-        Claim::List(items) => items.iter().any(|item| matches!(item, Claim::Text(text) if values.contains(text))),
+        Claim::List(items) => {
+            items.iter().any(|item| matches!(item, Claim::Text(text) if values.contains(text)))
+        }
         Claim::Null | Claim::OtherNumber | Claim::Record(_) => false,
     }
 }

@@ -26,7 +26,9 @@ pub const fn safe_defaults(profile: Profile) -> SafeDefaults {
         // ahead and are replaced within the hour: their age is what bounds a stolen one.
         Profile::Kubernetes => defaults(ReplayMode::Reusable, HOUR, Duration::from_secs(366 * 24 * 60 * 60)),
         // A job asks for a new token whenever it wants one, so nobody honest presents one twice. They live 5 minutes.
-        Profile::Github => defaults(ReplayMode::SingleUse, Duration::from_secs(10 * 60), Duration::from_secs(15 * 60)),
+        Profile::Github => {
+            defaults(ReplayMode::SingleUse, Duration::from_secs(10 * 60), Duration::from_secs(15 * 60))
+        }
         // Made when the job starts, as a variable, and never again: a job that needs two grants, or one twice, has only
         // this one. It lives as long as the job may run.
         Profile::Gitlab => defaults(ReplayMode::Reusable, HOUR, Duration::from_secs(3 * 60 * 60)),
@@ -79,7 +81,9 @@ pub fn immutable_id_claims(profile: Profile, url: &str) -> &'static [&'static st
     match profile {
         Profile::Github => GITHUB_IDS,
         Profile::Gitlab => GITLAB_IDS,
-        Profile::Aws => &["/https:~1~1sts.amazonaws.com~1/aws_account", "/https:~1~1sts.amazonaws.com~1/org_id", "sub"],
+        Profile::Aws => {
+            &["/https:~1~1sts.amazonaws.com~1/aws_account", "/https:~1~1sts.amazonaws.com~1/org_id", "sub"]
+        }
         Profile::Kubernetes | Profile::Spiffe | Profile::Generic | Profile::Person => &[],
     }
 }
@@ -97,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_shared_issuer_is_known_in_every_spelling() {
-        for url in ["https://gitlab.com", "https://gitlab.com/", "https://GitLab.com", "HTTPS://GITLAB.COM//"] {
+        for url in ["https://gitlab.com", "https://gitlab.com/", "https://GitLab.com", "HTTPS://GITLAB.COM//"]
+        {
             assert!(is_shared(url), "{url}");
         }
         assert!(!is_shared("https://gitlab.example.com"));
@@ -109,7 +114,9 @@ mod tests {
         for profile in [Profile::Github, Profile::Gitlab] {
             let claims = immutable_id_claims(profile, "https://self-hosted.example");
             assert!(!claims.is_empty());
-            for name in ["repository", "repository_owner", "project_path", "namespace_path", "actor", "actor_id"] {
+            for name in
+                ["repository", "repository_owner", "project_path", "namespace_path", "actor", "actor_id"]
+            {
                 assert!(!claims.contains(&name), "{name}");
             }
         }
@@ -117,9 +124,15 @@ mod tests {
 
     #[test]
     fn no_profile_accepts_a_token_older_than_an_hour_by_default() {
-        for profile in [Profile::Kubernetes, Profile::Github, Profile::Gitlab, Profile::Spiffe, Profile::Aws,
-            Profile::Generic, Profile::Person]
-        {
+        for profile in [
+            Profile::Kubernetes,
+            Profile::Github,
+            Profile::Gitlab,
+            Profile::Spiffe,
+            Profile::Aws,
+            Profile::Generic,
+            Profile::Person,
+        ] {
             assert!(safe_defaults(profile).max_token_age <= HOUR, "{profile:?}");
         }
     }

@@ -134,9 +134,24 @@ mod tests {
 
     #[test]
     fn what_is_not_one_plain_object_is_refused() {
-        for text in ["", "[]", "\"x\"", "1", "null", "{}{}", "{} x", "{\"a\":1,}", "{'a':1}", "{\"a\":NaN}",
-            "{\"a\":01}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\n\"}", "\u{feff}{}", "{\"a\":1e999}", "{/**/}"]
-        {
+        for text in [
+            "",
+            "[]",
+            "\"x\"",
+            "1",
+            "null",
+            "{}{}",
+            "{} x",
+            "{\"a\":1,}",
+            "{'a':1}",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\n\"}",
+            "\u{feff}{}",
+            "{\"a\":1e999}",
+            "{/**/}",
+        ] {
             assert_eq!(read(text), Err(JsonFault::Invalid), "{text}");
         }
         assert_eq!(read_object(b"{\"a\":\"\xff\"}"), Err(JsonFault::Invalid));
@@ -153,7 +168,8 @@ mod tests {
 
     #[test]
     fn numbers_are_exact_or_no_number_of_ours() {
-        let claims = read(r#"{"a":9223372036854775807,"b":9223372036854775808,"c":1.0,"d":1e2,"e":-5}"#).unwrap();
+        let claims =
+            read(r#"{"a":9223372036854775807,"b":9223372036854775808,"c":1.0,"d":1e2,"e":-5}"#).unwrap();
         assert_eq!(claims.get("a"), Some(&Claim::Integer(i64::MAX)));
         assert_eq!(claims.get("b"), Some(&Claim::OtherNumber));
         assert_eq!(claims.get("c"), Some(&Claim::OtherNumber));

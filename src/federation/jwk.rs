@@ -244,7 +244,11 @@ mod tests {
         assert_eq!(skipped(&rsa_jwk(&modulus(1_025), F4, "")), Some(Skipped::WeakRsa));
         let mut padded = vec![0; 200];
         padded.extend(modulus(128));
-        assert_eq!(skipped(&rsa_jwk(&padded, F4, "")), Some(Skipped::WeakRsa), "leading zeros are no strength");
+        assert_eq!(
+            skipped(&rsa_jwk(&padded, F4, "")),
+            Some(Skipped::WeakRsa),
+            "leading zeros are no strength"
+        );
         assert_eq!(skipped(&rsa_jwk(&modulus(256), F4, "")), None);
         assert_eq!(skipped(&rsa_jwk(&modulus(1_024), F4, "")), None);
     }
@@ -297,7 +301,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_set_is_refused_as_a_whole() {
-        for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
+        for text in
+            ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[],"keys":[]}"#, "<html>"]
+        {
             assert!(parse_set(text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -31,7 +31,8 @@ impl<'t> Jws<'t> {
     pub(super) fn parse(token: &'t str) -> Result<Self, TokenRefusal> {
         let parts = Parts::split(token)?;
         let header = Header::read(&decode(parts.header)?)?;
-        let claims = read_object(&decode(parts.payload)?).map_err(|fault| json(fault, TokenRefusal::PayloadInvalid))?;
+        let claims = read_object(&decode(parts.payload)?)
+            .map_err(|fault| json(fault, TokenRefusal::PayloadInvalid))?;
         Ok(Self {
             algorithm: header.algorithm,
             kid: header.kid,
@@ -148,20 +149,27 @@ mod tests {
     use super::*;
 
     fn refusal(header: &str, payload: &str) -> Option<TokenRefusal> {
-        let token =
-            format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload), "c2lnbmF0dXJl");
+        let token = format!(
+            "{}.{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(payload),
+            "c2lnbmF0dXJl"
+        );
         Jws::parse(&token).err()
     }
 
     #[test]
     fn keys_that_a_token_brings_along_are_not_even_read() {
-        let header = r#"{"alg":"RS256","kid":"a","jku":"https://evil","x5u":7,"jwk":{"kty":"oct"},"x5c":["x"]}"#;
+        let header =
+            r#"{"alg":"RS256","kid":"a","jku":"https://evil","x5u":7,"jwk":{"kty":"oct"},"x5c":["x"]}"#;
         assert_eq!(refusal(header, "{}"), None);
     }
 
     #[test]
     fn every_type_but_a_plain_token_is_refused() {
-        for typ in ["\"dpop+jwt\"", "\"logout+jwt\"", "\"JWE\"", "null", "7", "\"\"", "\"text/jwt\"", "\"JWT \""] {
+        for typ in
+            ["\"dpop+jwt\"", "\"logout+jwt\"", "\"JWE\"", "null", "7", "\"\"", "\"text/jwt\"", "\"JWT \""]
+        {
             let header = format!("{{\"alg\":\"RS256\",\"typ\":{typ}}}");
             assert_eq!(refusal(&header, "{}"), Some(TokenRefusal::TypeNotAccepted), "{typ}");
         }

@@ -272,7 +272,9 @@ impl KeySet {
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => Err(TokenRefusal::AmbiguousKey),
-            (None, _) if kid.is_some() && self.keys.iter().any(|key| named(&key)) => Err(TokenRefusal::KeyMismatch),
+            (None, _) if kid.is_some() && self.keys.iter().any(|key| named(&key)) => {
+                Err(TokenRefusal::KeyMismatch)
+            }
             (None, _) => Err(TokenRefusal::UnknownKey),
         }
     }

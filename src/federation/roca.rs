@@ -5,8 +5,8 @@
 
 /// The small odd primes of `M` for keys of 512-960 bits, which divide the `M` of every larger size.
 const PRIMES: [u16; 38] = [
-    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
-    113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
+    107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
 const GENERATOR: u32 = 65_537;
@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn ordinary_moduli_are_not() {
         for seed in 1..200_u8 {
-            let modulus: Vec<u8> = (0..256_u32).map(|i| (i as u8).wrapping_mul(31) ^ seed.wrapping_mul(i as u8 | 1)).collect();
+            let modulus: Vec<u8> =
+                (0..256_u32).map(|i| (i as u8).wrapping_mul(31) ^ seed.wrapping_mul(i as u8 | 1)).collect();
             assert!(!has_roca_fingerprint(&modulus), "{seed}");
         }
     }

@@ -90,5 +90,7 @@ impl IssuerSettings {
 /// SPIFFE-ID §2.1: 1-255 of `a-z 0-9 . - _`.
 pub(super) fn is_trust_domain(text: &str) -> bool {
     (1..=255).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'))
 }

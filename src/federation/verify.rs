@@ -154,10 +154,14 @@ impl Federation {
             return Err("another issuer has the same name".to_owned());
         }
         if self.by_url.insert(settings.url.as_str().to_owned(), self.issuers.len()).is_some() {
-            return Err(format!("another issuer has the same `url` `{}`: whose rules would hold?", settings.url));
+            return Err(format!(
+                "another issuer has the same `url` `{}`: whose rules would hold?",
+                settings.url
+            ));
         }
         let fetcher = Fetcher::new(&settings, roots)?;
-        let keys = KeyCache::new(settings.name.clone(), fetcher, clock, entropy).map_err(|fault| fault.to_string())?;
+        let keys = KeyCache::new(settings.name.clone(), fetcher, clock, entropy)
+            .map_err(|fault| fault.to_string())?;
         self.issuers.push(Issuer { settings, keys: Arc::new(keys) });
         Ok(())
     }
@@ -186,7 +190,8 @@ impl Federation {
         let sub = claims.text("sub")?;
         let id = sub.strip_prefix("spiffe://")?;
         let domain = id.split_once('/').map_or(id, |(domain, _)| domain);
-        self.registered(&format!("spiffe://{domain}")).filter(|issuer| issuer.settings.profile == Profile::Spiffe)
+        self.registered(&format!("spiffe://{domain}"))
+            .filter(|issuer| issuer.settings.profile == Profile::Spiffe)
     }
 }
 
