@@ -17,7 +17,7 @@ pub use self::operator::OperatorKey;
 pub use self::readiness::Readiness;
 use super::edge::Peer;
 use super::problem::problem;
-use super::routes::{HEALTHZ, METRICS, READYZ, ROTATE};
+use super::routes::{HEALTHZ, KEYS, METRICS, READYZ, ROTATE};
 use crate::clock::Clock;
 use crate::keys::KeyService;
 
@@ -54,6 +54,7 @@ pub(super) fn routes(door: &Arc<OpsDoor>) -> Router {
         .route(HEALTHZ.path, get(healthz))
         .route(READYZ.path, get(readyz))
         .route(METRICS.path, get(metrics))
+        .route(KEYS.path, get(list))
         .route(ROTATE.path, post(rotate))
         .with_state(Arc::clone(door))
 }
@@ -74,17 +75,34 @@ async fn metrics(State(door): State<Arc<OpsDoor>>) -> Response {
     (headers, door.metrics.render()).into_response()
 }
 
+async fn list(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) -> Response {
+    let at = door.clock.now();
+    if !door.operator.accepts(&headers, KEYS, at) {
+        return unsigned(&peer);
+    }
+    match door.keys.list(at).await {
+        Ok(keys) => Json(keys).into_response(),
+        Err(error) => failed(&peer, &error.to_string(), "the keys cannot be read now"),
+    }
+}
+
 async fn rotate(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) -> Response {
     let at = door.clock.now();
-    if !door.operator.accepts(&headers, ROTATE.path, at) {
-        let hint = "the request must be signed with the key-encryption key; use `tidegate keys rotate`";
-        return problem(StatusCode::UNAUTHORIZED, Some(hint), peer.request_id);
+    if !door.operator.accepts(&headers, ROTATE, at) {
+        return unsigned(&peer);
     }
     match door.keys.rotate_now(at).await {
         Ok(rotation) => Json(rotation).into_response(),
-        Err(error) => {
-            tracing::error!(request.id = %peer.request_id, cause = %error, "key rotation failed");
-            problem(StatusCode::SERVICE_UNAVAILABLE, Some("the keys were not rotated"), peer.request_id)
-        }
+        Err(error) => failed(&peer, &error.to_string(), "the keys were not rotated"),
     }
+}
+
+fn unsigned(peer: &Peer) -> Response {
+    let hint = "the request must be signed with the key-encryption key; use `tidegate keys`";
+    problem(StatusCode::UNAUTHORIZED, Some(hint), peer.request_id)
+}
+
+fn failed(peer: &Peer, cause: &str, told: &str) -> Response {
+    tracing::error!(request.id = %peer.request_id, cause, "{told}");
+    problem(StatusCode::SERVICE_UNAVAILABLE, Some(told), peer.request_id)
 }

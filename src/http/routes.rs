@@ -61,6 +61,8 @@ const fn ops_get(path: &'static str) -> Route {
 pub(super) const HEALTHZ: Route = ops_get("/healthz");
 pub(super) const READYZ: Route = ops_get("/readyz");
 pub(super) const METRICS: Route = ops_get("/metrics");
+pub(super) const KEYS: Route =
+    Route { method: "GET", path: "/keys", access: Access::Operator, writes: Writes::Nothing };
 pub(super) const ROTATE: Route = Route {
     method: "POST",
     path: "/keys/rotate",
@@ -73,4 +75,4 @@ pub const PUBLIC_ROUTES: [Route; 8] =
     [TOKEN, OPENID_CONFIGURATION, OAUTH_METADATA, JWKS, CHECKPOINT, LOG_KEY, TILE, OPENAPI];
 
 /// What the ops listener serves.
-pub const OPS_ROUTES: [Route; 4] = [HEALTHZ, READYZ, METRICS, ROTATE];
+pub const OPS_ROUTES: [Route; 5] = [HEALTHZ, READYZ, METRICS, KEYS, ROTATE];

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
 use crate::clock::Moment;
+use crate::http::routes::Route;
 
 /// A signature older than this is refused, so a recorded one is soon worth nothing.
 const FRESH_SECONDS: i64 = 60;
@@ -31,30 +32,30 @@ impl OperatorKey {
     }
 
     /// The two headers that sign a request.
-    pub fn sign(&self, path: &str, at: Moment) -> [(&'static str, String); 2] {
+    pub fn sign(&self, method: &str, path: &str, at: Moment) -> [(&'static str, String); 2] {
         let seconds = at.unix_seconds();
-        let tag = hmac::sign(&self.0, message(path, seconds).as_bytes());
+        let tag = hmac::sign(&self.0, message(method, path, seconds).as_bytes());
         [(TIME_HEADER, seconds.to_string()), (MAC_HEADER, URL_SAFE_NO_PAD.encode(tag))]
     }
 
     /// Is the request signed, for this path, within the last minute?
-    pub(super) fn accepts(&self, headers: &HeaderMap, path: &str, at: Moment) -> bool {
-        self.check(headers, path, at).is_some()
+    pub(super) fn accepts(&self, headers: &HeaderMap, route: Route, at: Moment) -> bool {
+        self.check(headers, route, at).is_some()
     }
 
-    fn check(&self, headers: &HeaderMap, path: &str, at: Moment) -> Option<()> {
+    fn check(&self, headers: &HeaderMap, route: Route, at: Moment) -> Option<()> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let seconds: i64 = text(TIME_HEADER)?.parse().ok()?;
         if at.unix_seconds().abs_diff(seconds) > FRESH_SECONDS.unsigned_abs() {
             return None;
         }
         let tag = URL_SAFE_NO_PAD.decode(text(MAC_HEADER)?).ok()?;
-        hmac::verify(&self.0, message(path, seconds).as_bytes(), &tag).ok()
+        hmac::verify(&self.0, message(route.method, route.path, seconds).as_bytes(), &tag).ok()
     }
 }
 
-fn message(path: &str, seconds: i64) -> String {
-    format!("tidegate operator v1\nPOST {path}\n{seconds}\n")
+fn message(method: &str, path: &str, seconds: i64) -> String {
+    format!("tidegate operator v1\n{method} {path}\n{seconds}\n")
 }
 
 #[cfg(test)]
@@ -62,24 +63,25 @@ mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::http::routes::{KEYS, ROTATE};
 
     const AT: Moment = Moment::from_unix_seconds(1_795_363_392);
 
-    fn headers(key: &OperatorKey, path: &str) -> HeaderMap {
+    fn headers(key: &OperatorKey, route: Route) -> HeaderMap {
         let pair = |(name, value): (&'static str, String)| {
             (HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap())
         };
-        key.sign(path, AT).into_iter().map(pair).collect()
+        key.sign(route.method, route.path, AT).into_iter().map(pair).collect()
     }
 
     #[test]
     fn an_unsigned_foreign_old_or_moved_request_is_refused() {
         let key = OperatorKey::new(&[1; 32]);
-        assert!(!key.accepts(&HeaderMap::new(), "/keys/rotate", AT));
-        assert!(!key.accepts(&headers(&OperatorKey::new(&[2; 32]), "/keys/rotate"), "/keys/rotate", AT));
-        let signed = headers(&key, "/keys/rotate");
-        assert!(!key.accepts(&signed, "/other", AT));
-        assert!(!key.accepts(&signed, "/keys/rotate", AT.plus(std::time::Duration::from_secs(61))));
-        assert!(key.accepts(&signed, "/keys/rotate", AT));
+        assert!(!key.accepts(&HeaderMap::new(), ROTATE, AT));
+        assert!(!key.accepts(&headers(&OperatorKey::new(&[2; 32]), ROTATE), ROTATE, AT));
+        let signed = headers(&key, ROTATE);
+        assert!(!key.accepts(&signed, KEYS, AT));
+        assert!(!key.accepts(&signed, ROTATE, AT.plus(std::time::Duration::from_secs(61))));
+        assert!(key.accepts(&signed, ROTATE, AT));
     }
 }
