@@ -49,19 +49,44 @@ impl KeyRing {
 
 /// Signs checkpoints: an Ed25519 key with the log's name (C2SP signed-note).
 #[derive(Clone)]
-pub struct NoteSigner {}
+pub struct NoteSigner { name: String, pair: std::sync::Arc<ring::signature::Ed25519KeyPair> }
 
 impl std::fmt::Debug for NoteSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("NoteSigner") }
 }
 
 impl NoteSigner {
+    pub fn from_pkcs8(name: &str, pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let pair = ring::signature::Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| KeyError::Invalid("not Ed25519"))?;
+        Ok(Self { name: name.to_owned(), pair: std::sync::Arc::new(pair) })
+    }
+    pub fn generate_pkcs8() -> Result<zeroize::Zeroizing<Vec<u8>>, KeyError> {
+        let document = ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new())
+            .map_err(|_| KeyError::Invalid("no randomness"))?;
+        Ok(zeroize::Zeroizing::new(document.as_ref().to_vec()))
+    }
+    fn public(&self) -> &[u8] {
+        use ring::signature::KeyPair as _;
+        self.pair.public_key().as_ref()
+    }
     /// The name, which is the log's origin.
-    pub fn name(&self) -> &str { todo!() }
+    pub fn name(&self) -> &str { &self.name }
     /// `name+hex8(key id)+base64(0x01 ‖ public key)`
-    pub fn verifier_key(&self) -> String { todo!() }
+    pub fn verifier_key(&self) -> String {
+        use base64::Engine as _;
+        let key = [&[1], self.public()].concat();
+        format!("{}+{:08x}+{}", self.name, u32::from_be_bytes(self.key_id()), base64::engine::general_purpose::STANDARD.encode(key))
+    }
     /// 4-byte key id
-    pub fn key_id(&self) -> [u8; 4] { todo!() }
+    pub fn key_id(&self) -> [u8; 4] {
+        let hash = crate::secret::Fingerprint::of_parts(&[self.name.as_bytes(), b"\n\x01", self.public()]);
+        let [a, b, c, d, ..] = *hash.as_bytes();
+        [a, b, c, d]
+    }
     /// Raw Ed25519 signature.
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] { todo!() }
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let mut out = [0; 64];
+        out.copy_from_slice(self.pair.sign(message).as_ref());
+        out
+    }
 }
