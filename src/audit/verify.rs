@@ -1,0 +1,1 @@
+//! Verification of a whole log from nothing but its files and its verifier key.
