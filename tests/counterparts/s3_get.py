@@ -1,8 +1,8 @@
-"""An unmodified boto3 that reads one object with the credentials it is given (the `aws` member of the broker's answer).
+"""An unmodified boto3 that reads an object of each bucket with the credentials that the broker answered in `aws`.
 
-    s3_get.py ENDPOINT BUCKET KEY  < credentials.json
+    s3_get.py ENDPOINT KEY BUCKET...  < credentials.json
 
-Prints one JSON line: {"ok": true, "body"} or {"ok": false, "code", "status"}.
+Prints one JSON line, a list in the buckets' order: {"ok": true, "body"} or {"ok": false, "code", "status"}.
 """
 
 import json
@@ -13,8 +13,16 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 
+def read(s3, bucket: str, key: str) -> dict:
+    try:
+        return {"ok": True, "body": s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()}
+    except ClientError as refused:
+        answer = refused.response
+        return {"ok": False, "code": answer["Error"]["Code"], "status": answer["ResponseMetadata"]["HTTPStatusCode"]}
+
+
 def main() -> None:
-    endpoint, bucket, key = sys.argv[1:4]
+    endpoint, key, *buckets = sys.argv[1:]
     given = json.load(sys.stdin)
     s3 = boto3.client(
         "s3",
@@ -25,13 +33,7 @@ def main() -> None:
         aws_session_token=given["SessionToken"],
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
-    try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-        print(json.dumps({"ok": True, "body": body}))
-    except ClientError as refused:
-        answer = refused.response
-        code, status = answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
-        print(json.dumps({"ok": False, "code": code, "status": status}))
+    print(json.dumps([read(s3, bucket, key) for bucket in buckets]))
 
 
 main()
