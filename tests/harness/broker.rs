@@ -1,0 +1,317 @@
+//! The broker itself: a folder with its configuration, its policies and its data, and the `tidegate` process.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::{self, Answer};
+use super::issuer::SUBJECT;
+use super::process::Running;
+
+/// A free port is only probably free a moment later: another process may have been given it.
+const TRIES: usize = 5;
+
+/// What the broker will be started with.
+pub(crate) struct Setup {
+    tables: String,
+    limits: String,
+    policy: String,
+    files: Vec<(String, String)>,
+    env: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// No issuer, no grant; the policy lets the harness's workload have every grant.
+    pub(crate) fn new() -> Self {
+        let permit =
+            r#"permit (principal is Tidegate::Workload, action == Tidegate::Action::"issue", resource)"#;
+        Self {
+            tables: String::new(),
+            limits: "rate_per_ip = 100000\nburst_per_ip = 100000\n".to_owned(),
+            policy: format!("@id(\"worker\")\n{permit}\nwhen {{ principal.subject == \"{SUBJECT}\" }};\n"),
+            files: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+
+    /// Trusts the issuer at `url` for the audience `tidegate`; `more` are further lines of its table.
+    pub(crate) fn issuer(mut self, name: &str, url: &str, more: &str) -> Self {
+        let fixed = "profile = \"generic\"\naudiences = [\"tidegate\"]\nallow_private_network = true";
+        let algorithms = "algorithms = [\"ES256\", \"RS256\", \"EdDSA\"]";
+        let _ = writeln!(
+            self.tables,
+            "[[issuers]]\nname = \"{name}\"\nurl = \"{url}\"\n{fixed}\n{algorithms}\n{more}"
+        );
+        self
+    }
+
+    /// A grant of kind `jwt` with the scopes `{name}.read` and `{name}.write`, for the audience `https://{name}.internal`.
+    pub(crate) fn jwt_grant(mut self, name: &str) -> Self {
+        let scopes =
+            format!("audience = \"https://{name}.internal\"\nscopes = [\"{name}.read\", \"{name}.write\"]");
+        let times = "default_ttl = \"5m\"\nmax_ttl = \"15m\"";
+        let _ = writeln!(self.tables, "[[grants]]\nname = \"{name}\"\nkind = \"jwt\"\n{scopes}\n{times}");
+        self
+    }
+
+    /// A grant of kind `aws` for the role, whose session policy lets it read objects of one bucket.
+    pub(crate) fn aws_grant(mut self, name: &str, role_arn: &str, bucket: &str, default_ttl: &str) -> Self {
+        let resource = format!("arn:aws:s3:::{bucket}/*");
+        let statement =
+            serde_json::json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": resource });
+        let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [statement] });
+        self.files.push((format!("{name}.json"), policy.to_string()));
+        let scoping = format!("role_arn = \"{role_arn}\"\nsession_policy_file = \"{name}.json\"");
+        let times = format!("default_ttl = \"{default_ttl}\"\nmax_ttl = \"1h\"");
+        let _ = writeln!(self.tables, "[[grants]]\nname = \"{name}\"\nkind = \"aws\"\n{scoping}\n{times}");
+        self
+    }
+
+    /// Where STS is, and who the broker is there.
+    pub(crate) fn sts(mut self, endpoint: &str, identity: [(&'static str, String); 2]) -> Self {
+        let mode = "mode = \"assume_role\"\nregion = \"eu-central-1\"";
+        let _ = writeln!(self.tables, "[aws]\n{mode}\nsts_endpoint = \"{endpoint}\"");
+        self.env.extend(identity.map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
+    /// Replaces `[server.limits]`.
+    pub(crate) fn limits(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.limits);
+        self
+    }
+
+    /// Replaces the customer's policy.
+    pub(crate) fn policy(mut self, cedar: &str) -> Self {
+        cedar.clone_into(&mut self.policy);
+        self
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// Starts the broker and waits until it says that it is ready.
+    pub(crate) fn start(self) -> Broker {
+        let folder = tempfile::tempdir().unwrap();
+        self.lay_out(folder.path());
+        let mut complaint = String::new();
+        for _ in 0..TRIES {
+            let port = free_port();
+            fs::write(folder.path().join("tidegate.toml"), self.config(port)).unwrap();
+            match serve(folder.path(), &self.env) {
+                Ok((process, ops)) => {
+                    let url = format!("http://127.0.0.1:{port}");
+                    return Broker { process: Some(process), url, ops, env: self.env, folder };
+                }
+                Err(why) if why.to_lowercase().contains("in use") => complaint = why,
+                Err(why) => panic!("{why}"),
+            }
+        }
+        panic!("no port was free: {complaint}");
+    }
+
+    fn lay_out(&self, folder: &Path) {
+        fs::create_dir_all(folder.join("policies/customer")).unwrap();
+        fs::write(folder.join("policies/customer/workloads.cedar"), &self.policy).unwrap();
+        for (name, content) in &self.files {
+            fs::write(folder.join(name), content).unwrap();
+        }
+        let kek = folder.join("kek");
+        fs::write(&kek, "dGlkZWdhdGUtdGVzdHMtb25seS1rZXktZW5jcnlwdG8=").unwrap();
+        fs::set_permissions(&kek, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// The public port is known before the start because it is part of the issuer's name.
+    fn config(&self, port: u16) -> String {
+        let Self { limits, tables, .. } = self;
+        format!(
+            r#"[server]
+issuer = "http://127.0.0.1:{port}"
+listen = "127.0.0.1:{port}"
+ops_listen = "127.0.0.1:0"
+
+[server.limits]
+{limits}
+[log]
+format = "json"
+
+[store]
+url = "sqlite:tidegate.db"
+
+[keys]
+kek_file = "kek"
+
+[audit]
+origin = "broker.test/tidegate"
+
+[policy]
+dir = "policies"
+
+{tables}"#
+        )
+    }
+}
+
+/// A running broker. Dropping it kills it and removes its folder.
+pub(crate) struct Broker {
+    process: Option<Running>,
+    url: String,
+    ops: String,
+    env: Vec<(String, String)>,
+    folder: TempDir,
+}
+
+impl Broker {
+    /// The public listener, which is also the issuer.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process().pid()
+    }
+
+    /// Its logs so far, since the last start.
+    pub(crate) fn output(&self) -> String {
+        self.process().output()
+    }
+
+    /// SIGTERM; panics when it does not drain and end well.
+    pub(crate) fn stop(&mut self) {
+        let status = self.process.take().unwrap().stop();
+        assert!(status.success(), "the broker ended with {status}");
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_9(&mut self) {
+        self.process.take().unwrap().kill_now();
+    }
+
+    /// Starts it again in the same folder, on the same public port.
+    pub(crate) fn start_again(&mut self) {
+        let (process, ops) = serve(self.folder.path(), &self.env).unwrap_or_else(|why| panic!("{why}"));
+        (self.process, self.ops) = (Some(process), ops);
+    }
+
+    /// SIGHUP and the like.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process().signal(signal);
+    }
+
+    /// One exchange of a JWT for `grant`; `more` are further parameters.
+    pub(crate) async fn try_exchange(
+        &self,
+        client: &reqwest::Client,
+        grant: &str,
+        token: &str,
+        more: &[(&str, &str)],
+    ) -> reqwest::Result<Answer> {
+        let fixed = [
+            ("grant_type", http::TOKEN_EXCHANGE),
+            ("subject_token_type", http::JWT_TYPE),
+            ("subject_token", token),
+            ("audience", grant),
+        ];
+        let form: Vec<_> = fixed.iter().chain(more).collect();
+        Answer::to(client.post(format!("{}/oauth2/token", self.url)).form(&form)).await
+    }
+
+    /// Like [`Self::try_exchange`], when an answer is a matter of course.
+    pub(crate) async fn exchange(&self, grant: &str, token: &str) -> Answer {
+        self.try_exchange(&http::client(), grant, token, &[]).await.unwrap()
+    }
+
+    /// `GET` on the public listener.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::to(http::client().get(format!("{}{path}", self.url))).await.unwrap()
+    }
+
+    /// `GET` on the ops listener.
+    pub(crate) async fn ops(&self, path: &str) -> Answer {
+        Answer::to(http::client().get(format!("http://{}{path}", self.ops))).await.unwrap()
+    }
+
+    /// Waits until `GET {path}` on the ops listener answers `status`.
+    pub(crate) async fn ops_becomes(&self, path: &str, status: u16) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = self.ops(path).await;
+            if answer.status == status {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{path} still answers {answer:?}\n{}", self.output());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// `tidegate …` with this broker's folder as its working directory.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
+        tidegate(self.folder.path()).args(arguments).output().unwrap()
+    }
+
+    /// The log verifies from the outside, with the verifier key alone.
+    pub(crate) async fn verify_log(&self) {
+        let key = self.get("/log/key").await.granted();
+        let key = key.body.as_str().unwrap().trim().to_owned();
+        let checked = self.cli(&["audit", "verify", &format!("{}/log", self.url), "--key", &key]);
+        let [said, complained] =
+            [&checked.stdout, &checked.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        assert!(checked.status.success(), "audit verify: {}\n{said}{complained}", checked.status);
+    }
+
+    fn process(&self) -> &Running {
+        self.process.as_ref().expect("the broker is stopped")
+    }
+}
+
+/// Starts `tidegate serve` and waits for its line `ready`: the process and the ops address.
+fn serve(folder: &Path, env: &[(String, String)]) -> Result<(Running, String), String> {
+    // A file-size limit (the stand-in for a full disk) must fail the write, not end the process by SIGXFSZ. The
+    // shell's `exec` hands the ignored signal on, and keeps the process id.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_tidegate")]);
+    command.args(["serve", "--config", "tidegate.toml"]);
+    scrub(&mut command, folder).envs(env.iter().map(|(name, value)| (name, value)));
+    let process = Running::start("tidegate", &mut command);
+    let ops = process.hear(ready)?;
+    Ok((process, ops))
+}
+
+/// The ops address in the log line `ready`.
+fn ready(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    let is_ready = fields.get("message").and_then(Value::as_str) == Some("ready");
+    fields.get("ops.address").and_then(Value::as_str).filter(|_| is_ready).map(str::to_owned)
+}
+
+fn tidegate(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    scrub(&mut command, folder);
+    command
+}
+
+/// Nothing of the developer's machine but the path: no cloud account, no proxy, no settings.
+fn scrub<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command {
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    // The credential chain must not look for an instance's metadata service.
+    command.env("HOME", folder).env("AWS_EC2_METADATA_DISABLED", "true").current_dir(folder)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

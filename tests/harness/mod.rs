@@ -1,0 +1,16 @@
+//! What the journeys stand on: real processes with guards. Every guard picks a free loopback port, waits until its
+//! process is ready (bounded), keeps its output for the message of a failing test, and ends it when dropped.
+
+#![allow(dead_code, reason = "each test binary uses its own part of the harness")]
+
+pub(crate) mod aws;
+pub(crate) mod broker;
+pub(crate) mod clients;
+pub(crate) mod http;
+pub(crate) mod issuer;
+pub(crate) mod log;
+pub(crate) mod process;
+pub(crate) mod tools;
+
+pub(crate) use broker::{Broker, Setup};
+pub(crate) use issuer::OidcProvider;

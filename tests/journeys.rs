@@ -1,0 +1,26 @@
+//! Journeys: the broker's binary, started as an operator starts it, among programs of other people. One test binary, so
+//! that it is linked once. Each test is its own world: own broker, own issuer, own folder, own ports.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, helpers included"
+)]
+#![expect(clippy::indexing_slicing, clippy::print_stdout, reason = "test code")]
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the wall clock")]
+
+mod harness;
+
+mod journeys {
+    //! One file per promise.
+
+    mod aws_access_ends;
+    mod aws_plumbing;
+    mod full_disk;
+    mod issuer_key_rotation;
+    mod kill_nine;
+    mod stranger;
+    mod token_exchange_clients;
+    mod workload_to_jwt;
+}
