@@ -8,7 +8,9 @@ pub mod claims;
 pub mod clock;
 pub mod entropy;
 pub mod ids;
+pub mod network;
 pub mod secret;
+pub mod telemetry;
 
 // rooms
 pub mod audit;
