@@ -14,7 +14,7 @@ pub mod telemetry;
 
 // rooms
 pub mod audit;
-pub mod cli;
+pub mod exchange;
 pub mod federation;
 pub mod grants;
 pub mod issuance;

@@ -9,7 +9,8 @@ use crate::audit::{
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
-use crate::issuance::{AwsPlan, Credential, CredentialFacts};
+use crate::issuance::aws::Plan;
+use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
 use crate::policy::{Denial, Permit};
 use crate::principal::PrincipalId;
 use crate::store::ReplayClaim;
@@ -39,6 +40,20 @@ impl From<RecordError> for Stop {
         match error {
             RecordError::Replayed => Self::Refused(Refusal::Replayed),
             RecordError::Unavailable | RecordError::TooLarge => Self::Failed(Fault::Audit),
+        }
+    }
+}
+
+impl From<IssueError> for Stop {
+    fn from(error: IssueError) -> Self {
+        match error.blame() {
+            Blame::Request => Self::Refused(Refusal::Scoping { told: error.public_text(), cause: error.to_string() }),
+            Blame::Pace(wait) => Self::Refused(Refusal::Throttled(wait)),
+            Blame::Service => Self::Failed(match error {
+                IssueError::Unrecorded(_) => Fault::Audit,
+                IssueError::Unavailable(cause) => Fault::Sts(cause),
+                other => Fault::Signing(other.to_string()),
+            }),
         }
     }
 }
@@ -110,7 +125,7 @@ impl Exchange {
         &self,
         attempt: Attempt<'_>,
         grant: &Grant,
-        plan: &AwsPlan,
+        plan: &Plan,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
         let event = Event::AwsAssumeRoleRequested {
