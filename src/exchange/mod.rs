@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::TryFutureExt as _;
+
 pub use fit::WantedType;
 pub use rate::{PrincipalRate, RateSettings};
 pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
@@ -254,9 +256,10 @@ impl Exchange {
             exact_end: fit::end_of_token(attempt).filter(|end| *end <= attempt.at.plus(permit.ttl().duration())),
         };
         let unrecorded = OnceLock::new();
-        let intent = async |plan: &Plan| {
-            let recorded = self.record_intent(attempt, permit.grant(), plan, replay).await;
-            recorded.inspect_err(|error| drop(unrecorded.set(*error)))
+        let intent = |plan: &Plan| {
+            let event = record::intent_event(attempt, permit.grant(), plan);
+            let recorded = self.record_intent(attempt, event, replay);
+            recorded.inspect_err(|error| _ = unrecorded.set(*error))
         };
         let issued = issuer.issue(order, intent).await;
         issued.map_err(|error| unrecorded.into_inner().map_or_else(|| error.into(), Stop::from))

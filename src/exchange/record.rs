@@ -124,18 +124,9 @@ impl Exchange {
     pub(super) async fn record_intent(
         &self,
         attempt: Attempt<'_>,
-        grant: &Grant,
-        plan: &Plan,
+        event: Event,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
-        let event = Event::AwsAssumeRoleRequested {
-            principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
-            grant: grant_record(grant),
-            role_arn: plan.role_arn().to_owned(),
-            session_name: plan.session_name().to_owned(),
-            source_identity: plan.source_identity().to_owned(),
-            ends_at: plan.ends_at(),
-        };
         let submission = Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
         self.services.audit.record(submission).await?;
         replay.mark_taken();
@@ -189,6 +180,17 @@ impl Exchange {
             detail,
             source_ip: attempt.request.source_ip,
         }
+    }
+}
+
+pub(super) fn intent_event(attempt: Attempt<'_>, grant: &Grant, plan: &Plan) -> Event {
+    Event::AwsAssumeRoleRequested {
+        principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
+        grant: grant_record(grant),
+        role_arn: plan.role_arn().to_owned(),
+        session_name: plan.session_name().to_owned(),
+        source_identity: plan.source_identity().to_owned(),
+        ends_at: plan.ends_at(),
     }
 }
 
