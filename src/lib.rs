@@ -13,6 +13,7 @@ pub mod secret;
 // rooms
 pub mod audit;
 pub mod cli;
+pub mod config;
 pub mod federation;
 pub mod grants;
 pub mod issuance;
