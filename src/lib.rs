@@ -14,11 +14,15 @@ pub mod telemetry;
 
 // rooms
 pub mod audit;
+pub mod cli;
+pub mod config;
 pub mod exchange;
 pub mod federation;
 pub mod grants;
+pub mod http;
 pub mod issuance;
 pub mod keys;
 pub mod policy;
 pub mod principal;
+pub mod server;
 pub mod store;
