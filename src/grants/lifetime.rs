@@ -28,6 +28,24 @@ pub struct LifetimeCaps {
     pub max: Lifetime,
 }
 
+/// A default above the cap: one of the two is not what was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the default lifetime ({default} s) is longer than the longest ({max} s)")]
+pub struct CapsError {
+    default: u32,
+    max: u32,
+}
+
+impl LifetimeCaps {
+    /// A default and a cap that is not below it.
+    pub fn new(default: Lifetime, max: Lifetime) -> Result<Self, CapsError> {
+        if default > max {
+            return Err(CapsError { default: default.0, max: max.0 });
+        }
+        Ok(Self { default, max })
+    }
+}
+
 impl Lifetime {
     /// Seven days: longer is no short-lived credential, whatever the configuration says.
     pub const LONGEST: Self = Self(604_800);
@@ -61,4 +79,69 @@ pub fn effective(
     let shortest = other_bounds.iter().map(Duration::as_secs).min().unwrap_or(u64::MAX);
     let seconds = u64::from(wanted.0).min(shortest);
     Lifetime::from_seconds(i64::try_from(seconds).unwrap_or(0)).map_err(|_| AskError::NothingLeft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seconds(seconds: i64) -> Lifetime {
+        Lifetime::from_seconds(seconds).unwrap()
+    }
+
+    fn caps(default: i64, max: i64) -> LifetimeCaps {
+        LifetimeCaps::new(seconds(default), seconds(max)).unwrap()
+    }
+
+    #[test]
+    fn zero_negative_and_huge_lifetimes_are_refused() {
+        for bad in [0, -1, i64::MIN, 604_801, i64::MAX] {
+            assert_eq!(Lifetime::from_seconds(bad), Err(AskError::OutOfRange), "{bad}");
+        }
+        assert_eq!(Lifetime::from_seconds(604_800), Ok(Lifetime::LONGEST));
+    }
+
+    #[test]
+    fn a_default_above_the_cap_is_refused() {
+        assert!(LifetimeCaps::new(seconds(61), seconds(60)).is_err());
+    }
+
+    #[test]
+    fn a_bound_under_one_second_leaves_nothing() {
+        let almost = Duration::from_millis(999);
+        assert_eq!(effective(None, caps(60, 60), &[almost]), Err(AskError::NothingLeft));
+        assert_eq!(effective(None, caps(60, 60), &[Duration::ZERO]), Err(AskError::NothingLeft));
+    }
+
+    #[test]
+    fn asking_for_more_than_the_cap_gives_the_cap_and_asking_for_nothing_gives_the_default() {
+        assert_eq!(effective(Some(seconds(7200)), caps(60, 600), &[]), Ok(seconds(600)));
+        assert_eq!(effective(None, caps(60, 600), &[]), Ok(seconds(60)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_lifetime_is_ever_longer_than_any_of_its_bounds(
+            asked in proptest::option::of(1..604_800_i64),
+            default in 1..604_800_i64,
+            more in 0..604_800_i64,
+            bounds in proptest::collection::vec(0..1_000_000_000_u64, 0..4),
+        ) {
+            let caps = caps(default, (default + more).min(604_800));
+            let bounds: Vec<Duration> = bounds.into_iter().map(Duration::from_millis).collect();
+            let given = effective(asked.map(seconds), caps, &bounds);
+            match given {
+                Ok(lifetime) => {
+                    prop_assert!(lifetime <= asked.map_or(caps.default, seconds));
+                    prop_assert!(lifetime <= caps.max);
+                    prop_assert!(bounds.iter().all(|bound| lifetime.duration() <= *bound));
+                }
+                Err(refusal) => {
+                    prop_assert_eq!(refusal, AskError::NothingLeft);
+                    prop_assert!(bounds.iter().any(|bound| bound.as_secs() == 0));
+                }
+            }
+        }
+    }
 }
