@@ -8,6 +8,7 @@ pub mod claims;
 pub mod clock;
 pub mod entropy;
 pub mod ids;
+pub mod network;
 pub mod secret;
 
 // rooms
