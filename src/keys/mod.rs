@@ -1,67 +1,36 @@
 //! Our own keys: token signing keys with their schedule, the log's key, sealing at rest. Knows when a key may sign and
 //! when it must stay published; refuses to know what is signed.
+//!
+//! Everything but [`service`] and the key-encryption key's file is pure: bytes, rows and a moment in, values out.
 
-use serde::Serialize;
+mod jwk;
+mod kek_file;
+mod key_ring;
+mod note;
+pub mod schedule;
+mod seal;
+pub mod service;
+mod signing;
 
-use crate::clock::Moment;
-use crate::ids::Kid;
+pub use jwk::PublicJwk;
+pub use kek_file::KekFileError;
+pub use key_ring::KeyRing;
+pub use note::NoteSigner;
+pub use schedule::{KeyTimes, Schedule, ScheduleError};
+pub use seal::Kek;
+pub use service::{KeyService, KeyServiceError, Settings, open_or_create_log_signer};
+pub use signing::{SigningAlgorithm, SigningKey};
 
-/// How our tokens are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SigningAlgorithm { Es256, EdDsa, Rs256 }
-
-/// A parsed private key, ready to sign. `Debug` prints its `kid` only.
-pub struct SigningKey {}
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("SigningKey") }
-}
-
+/// A key could not be read, made or used. No variant holds key material.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// The seal does not open.
     #[error("the key does not open: wrong key-encryption key or changed data")]
     Sealed,
+    /// The bytes are no key that we use, or the operation does not fit the key.
     #[error("{0}")]
     Invalid(&'static str),
-}
-
-impl SigningKey {
-    pub fn kid(&self) -> &Kid { todo!() }
-    pub fn algorithm(&self) -> SigningAlgorithm { todo!() }
-    /// JWS signature bytes over `message` (RFC 7518 §3 form).
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> { todo!() }
-}
-
-/// Public key as published (RFC 7517).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PublicJwk { /* kty, crv/x/y or n/e, kid, use, alg */ }
-
-/// The live keys: lock-free reads; the service swaps them.
-#[derive(Debug)]
-pub struct KeyRing {}
-
-impl KeyRing {
-    /// The key that signs at `at`; `None` when there is none (not ready).
-    pub fn signer(&self, at: Moment) -> Option<std::sync::Arc<SigningKey>> { todo!() }
-    /// Every key that must be published at `at`: next, active and retired ones.
-    pub fn published(&self, at: Moment) -> Vec<PublicJwk> { todo!() }
-}
-
-/// Signs checkpoints: an Ed25519 key with the log's name (C2SP signed-note).
-#[derive(Clone)]
-pub struct NoteSigner {}
-
-impl std::fmt::Debug for NoteSigner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("NoteSigner") }
-}
-
-impl NoteSigner {
-    /// The name, which is the log's origin.
-    pub fn name(&self) -> &str { todo!() }
-    /// `name+hex8(key id)+base64(0x01 ‖ public key)`
-    pub fn verifier_key(&self) -> String { todo!() }
-    /// 4-byte key id
-    pub fn key_id(&self) -> [u8; 4] { todo!() }
-    /// Raw Ed25519 signature.
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] { todo!() }
+    /// Nothing unguessable to be had.
+    #[error(transparent)]
+    Entropy(#[from] crate::entropy::EntropyError),
 }

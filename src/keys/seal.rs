@@ -1,0 +1,165 @@
+//! Private keys at rest: AES-256-GCM under a key-encryption key.
+//!
+//! A sealed blob is `version (1) ‖ id of the key-encryption key (8) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`. The version
+//! and the id let a later release open old blobs while it seals new ones under another key-encryption key.
+
+use std::fmt;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use super::KeyError;
+use crate::entropy::{Entropy, bytes};
+use crate::ids::Kid;
+use crate::secret::Fingerprint;
+
+const VERSION: u8 = 1;
+const ID_LEN: usize = 8;
+
+/// A key-encryption key: 32 bytes that never leave the process. `Debug` shows its id only.
+pub struct Kek {
+    key: LessSafeKey,
+    id: [u8; ID_LEN],
+}
+
+impl fmt::Debug for Kek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kek({:016x})", u64::from_be_bytes(self.id))
+    }
+}
+
+impl Kek {
+    /// From its 32 bytes.
+    pub fn from_bytes(secret: &[u8; 32]) -> Result<Self, KeyError> {
+        let key = UnboundKey::new(&AES_256_GCM, secret)
+            .map_err(|_| KeyError::Invalid("a key-encryption key has 32 bytes"))?;
+        Ok(Self { key: LessSafeKey::new(key), id: id_of(secret) })
+    }
+
+    /// Seals `private`, which is used for `purpose` (such as `token`). The blob opens only for the same purpose and `kid`, so that whoever can write to the store
+    /// cannot pass one key off as another.
+    pub fn seal(
+        &self,
+        purpose: &str,
+        kid: &Kid,
+        private: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, KeyError> {
+        // A random nonce is safe for 2^32 blobs under one key (NIST SP 800-38D §8.3); a broker seals a few a day.
+        let nonce = bytes::<NONCE_LEN>(entropy)?;
+        let mut blob = vec![VERSION];
+        blob.extend_from_slice(&self.id);
+        blob.extend_from_slice(&nonce);
+        let mut secret = Zeroizing::new(private.to_vec());
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                self.context(purpose, kid),
+                secret.as_mut_slice(),
+            )
+            .map_err(|_| KeyError::Invalid("the key is too long to be sealed"))?;
+        blob.extend_from_slice(&secret);
+        blob.extend_from_slice(tag.as_ref());
+        Ok(blob)
+    }
+
+    /// Opens what [`seal`](Self::seal) made for the same purpose and `kid`.
+    pub fn open(&self, purpose: &str, kid: &Kid, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let (nonce, sealed) = self.take_apart(blob).ok_or(KeyError::Sealed)?;
+        let mut buffer = Zeroizing::new(sealed.to_vec());
+        let length = self
+            .key
+            .open_in_place(
+                Nonce::assume_unique_for_key(nonce),
+                self.context(purpose, kid),
+                buffer.as_mut_slice(),
+            )
+            .map_err(|_| KeyError::Sealed)?
+            .len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+
+    /// Nonce and ciphertext with its tag; `None` when the blob is of another version or key-encryption key.
+    fn take_apart<'a>(&self, blob: &'a [u8]) -> Option<([u8; NONCE_LEN], &'a [u8])> {
+        let (version, rest) = blob.split_first()?;
+        let (id, rest) = rest.split_first_chunk::<ID_LEN>()?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+        (*version == VERSION && *id == self.id).then_some((*nonce, sealed))
+    }
+
+    fn context(&self, purpose: &str, kid: &Kid) -> Aad<[u8; 32]> {
+        let fields =
+            Fingerprint::of_fields(&[&[VERSION], &self.id, purpose.as_bytes(), kid.as_str().as_bytes()]);
+        Aad::from(*fields.as_bytes())
+    }
+}
+
+/// Says which key sealed a blob. Hashing 32 unguessable bytes tells nothing about them.
+fn id_of(secret: &[u8; 32]) -> [u8; ID_LEN] {
+    let digest = Fingerprint::of_fields(&[b"tidegate key-encryption key", secret]);
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn kid(text: &str) -> Kid {
+        Kid::new(text).unwrap()
+    }
+
+    fn sealed() -> (Kek, Vec<u8>) {
+        let kek = Kek::from_bytes(&[7; 32]).unwrap();
+        let blob = kek.seal("token", &kid("k1"), b"private", &SystemEntropy::new()).unwrap();
+        (kek, blob)
+    }
+
+    #[test]
+    fn another_key_encryption_key_does_not_open() {
+        let (_, blob) = sealed();
+        let other = Kek::from_bytes(&[8; 32]).unwrap();
+        assert!(matches!(other.open("token", &kid("k1"), &blob), Err(KeyError::Sealed)));
+    }
+
+    #[test]
+    fn a_blob_does_not_open_in_the_place_of_another_key() {
+        let (kek, blob) = sealed();
+        assert!(matches!(kek.open("token", &kid("k2"), &blob), Err(KeyError::Sealed)));
+        assert!(matches!(kek.open("log", &kid("k1"), &blob), Err(KeyError::Sealed)));
+    }
+
+    #[test]
+    fn every_changed_byte_and_every_cut_is_noticed() {
+        let (kek, blob) = sealed();
+        for place in 0..blob.len() {
+            let mut changed = blob.clone();
+            changed[place] ^= 1;
+            assert!(kek.open("token", &kid("k1"), &changed).is_err(), "byte {place}");
+            assert!(kek.open("token", &kid("k1"), &blob[..place]).is_err(), "cut at {place}");
+        }
+    }
+
+    #[test]
+    fn it_opens_for_its_own_key_and_hides_it_meanwhile() {
+        let (kek, blob) = sealed();
+        assert!(!blob.windows(7).any(|window| window == b"private"));
+        assert_eq!(&**kek.open("token", &kid("k1"), &blob).unwrap(), b"private");
+    }
+
+    #[test]
+    fn sealing_twice_gives_two_blobs() {
+        let (kek, blob) = sealed();
+        let again = kek.seal("token", &kid("k1"), b"private", &SystemEntropy::new()).unwrap();
+        assert_ne!(blob, again);
+    }
+
+    #[test]
+    fn debug_shows_no_byte_of_the_key() {
+        let (kek, _) = sealed();
+        assert!(!format!("{kek:?}").contains("07070707"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The log's own key. It is needed before there is a log, so its making has no entry: the verifier key that the
+//! operator publishes is its record.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::purpose_name;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::ids::Kid;
+use crate::keys::{Kek, KeyError, NoteSigner};
+use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
+
+/// The log's key could not be opened or made.
+#[derive(Debug, thiserror::Error)]
+pub enum LogKeyError {
+    /// Storage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key does not open or cannot be made.
+    #[error("the log's key: {0}")]
+    Key(#[from] KeyError),
+    /// A log signs under one name for its whole life: auditors know it by name and key.
+    #[error(
+        "`audit.origin` is `{configured}`, but the log in this store belongs to `{kept}`: set it back, or start a new store"
+    )]
+    OriginChanged {
+        /// What the log was begun with.
+        kept: String,
+        /// What the configuration says now.
+        configured: String,
+    },
+    /// Making a new key for an old log would let whoever deleted the key rewrite the log.
+    #[error("the log has {0} entries but its key is missing from the store: restore the store from a backup")]
+    KeyLost(u64),
+    /// More than one.
+    #[error("the store holds {0} keys for one log")]
+    Ambiguous(usize),
+}
+
+/// Opens the log's key, or makes it when the log is empty. Its name is `origin` for ever.
+pub async fn open_or_create_log_signer(
+    store: &dyn Store,
+    kek: &Kek,
+    origin: &str,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<NoteSigner, LogKeyError> {
+    if let Some(row) = kept(store).await? {
+        return open(&row, kek, origin);
+    }
+    let mut work = store.begin().await?;
+    let size = work.head().await?.size;
+    if size > 0 {
+        return Err(LogKeyError::KeyLost(size));
+    }
+    let private = NoteSigner::generate_pkcs8()?;
+    let signer = NoteSigner::from_pkcs8(origin, &private)?;
+    let row = row(&signer, &private, kek, clock, entropy)?;
+    work.put_key(&row).await?;
+    work.commit().await?;
+    Ok(signer)
+}
+
+async fn kept(store: &dyn Store) -> Result<Option<KeyRow>, LogKeyError> {
+    let mut rows = store.keys().await?;
+    rows.retain(|row| row.purpose == KeyPurpose::Log);
+    match (rows.len(), rows.pop()) {
+        (0 | 1, row) => Ok(row),
+        (many, _) => Err(LogKeyError::Ambiguous(many)),
+    }
+}
+
+fn open(row: &KeyRow, kek: &Kek, origin: &str) -> Result<NoteSigner, LogKeyError> {
+    // The row is named `origin+key id`, and the seal holds the row to its name.
+    let kept = row.kid.as_str().rsplit_once('+').map_or("", |(name, _)| name);
+    if kept != origin {
+        return Err(LogKeyError::OriginChanged { kept: kept.to_owned(), configured: origin.to_owned() });
+    }
+    let private = kek.open(purpose_name(KeyPurpose::Log), &row.kid, &row.sealed_private)?;
+    let signer = NoteSigner::from_pkcs8(origin, &private)?;
+    if signer.identity() == row.kid.as_str() { Ok(signer) } else { Err(KeyError::Sealed.into()) }
+}
+
+fn row(
+    signer: &NoteSigner,
+    private: &[u8],
+    kek: &Kek,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<KeyRow, KeyError> {
+    let kid = Kid::new(&signer.identity()).map_err(|_| KeyError::Invalid("the log's origin is too long"))?;
+    let at = clock.now();
+    Ok(KeyRow {
+        sealed_private: kek.seal(purpose_name(KeyPurpose::Log), &kid, private, entropy)?,
+        kid,
+        purpose: KeyPurpose::Log,
+        algorithm: "Ed25519".to_owned(),
+        public: STANDARD.encode(signer.public()),
+        created_at: at,
+        active_from: at,
+        retired_at: None,
+        published_until: None,
+    })
+}
