@@ -12,14 +12,16 @@ pub(crate) struct Source {
     /// Its module: `["store", "sqlite", "log"]`; empty for `lib.rs`.
     pub(crate) module: Vec<String>,
     pub(crate) text: String,
+    pub(crate) is_test: bool,
     /// Without `#[cfg(test)] mod … { … }`; none for a file of tests.
     pub(crate) tokens: Vec<Spot>,
 }
 
 impl Source {
     fn new(path: String, text: String) -> Self {
-        let tokens = if is_test(&path) { Vec::new() } else { without_tests(lex(&text)) };
-        Self { module: module_of(&path), tokens, path, text }
+        let is_test = is_test(&path);
+        let tokens = if is_test { Vec::new() } else { without_tests(lex(&text)) };
+        Self { module: module_of(&path), tokens, path, text, is_test }
     }
 
     /// A source that is not there, to see whether the rules find what is wrong with it.
