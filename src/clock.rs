@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// The port through which the rim learns the time.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The wall clock.
     fn now(&self) -> Moment;
 

@@ -8,15 +8,21 @@ pub mod claims;
 pub mod clock;
 pub mod entropy;
 pub mod ids;
+pub mod network;
 pub mod secret;
+pub mod telemetry;
 
 // rooms
 pub mod audit;
 pub mod cli;
+pub mod config;
+pub mod exchange;
 pub mod federation;
 pub mod grants;
+pub mod http;
 pub mod issuance;
 pub mod keys;
 pub mod policy;
 pub mod principal;
+pub mod server;
 pub mod store;

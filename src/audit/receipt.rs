@@ -18,6 +18,12 @@ impl Receipt {
         Self { request_id, index, leaf_hash }
     }
 
+    /// A receipt for the tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn for_test(request_id: RequestId) -> Self {
+        Self::of_committed(request_id, 0, Fingerprint::of(b"an entry"))
+    }
+
     /// The request whose entry is durable.
     pub fn request_id(&self) -> RequestId {
         self.request_id

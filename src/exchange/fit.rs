@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Attempt, Refusal};
+use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, Lifetime, effective};
 use crate::ids::Scope;
 
@@ -44,6 +45,12 @@ pub(super) fn shorter_than(ttl: Lifetime) -> impl Iterator<Item = Lifetime> {
         .filter_map(|step| Lifetime::from_seconds(i64::from(*step)).ok())
 }
 
+/// The subject token's end, where the profile says that a credential must not pass it.
+pub(super) fn end_of_token(attempt: Attempt<'_>) -> Option<Moment> {
+    let token = &attempt.caller.token;
+    token.profile().credential_ends_with_token().then(|| token.expires_at())
+}
+
 fn scopes(asked: Option<&BTreeSet<Scope>>, grant: &Grant) -> (BTreeSet<Scope>, Option<Refusal>) {
     let granted = match &grant.kind {
         GrantKind::Jwt(jwt) => &jwt.scopes,
@@ -57,11 +64,7 @@ fn scopes(asked: Option<&BTreeSet<Scope>>, grant: &Grant) -> (BTreeSet<Scope>, O
 }
 
 fn lifetime(attempt: Attempt<'_>, grant: &Grant) -> (Lifetime, Option<Refusal>) {
-    let token = &attempt.caller.token;
-    let token_left = token
-        .profile()
-        .credential_ends_with_token()
-        .then(|| token.expires_at().since(attempt.at.floor_second()));
+    let token_left = end_of_token(attempt).map(|end| end.since(attempt.at.floor_second()));
     let bounds = token_left.as_slice();
     match effective(attempt.request.lifetime, grant.caps, bounds) {
         Ok(ttl) => (ttl, None),

@@ -13,20 +13,23 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::TryFutureExt as _;
 
 pub use fit::WantedType;
 pub use rate::{PrincipalRate, RateSettings};
 pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
 
-use crate::audit::{AuditLog, Receipt, RecordError};
+use crate::audit::{AuditLog, Receipt};
 use crate::clock::{Clock, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, Grant, GrantKind, Lifetime};
 use crate::ids::{GrantName, RequestId, Scope};
-use crate::issuance::{AwsIssuer, AwsOrder, Credential, IssueError, JwtIssuer, JwtOrder, OpenCredential};
+use crate::issuance::aws::Plan;
+use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder, OpenCredential};
 use crate::policy::{IssueQuestion, Permit, PolicyEngine};
-use crate::principal::{self, Authentication, Principal, PrincipalId, Workload};
+use crate::principal::{self, Authentication, Principal, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
 
 use record::{ReplayClaims, Stop};
@@ -227,27 +230,39 @@ impl Exchange {
         permit: &Permit,
         replay: &ReplayClaims,
     ) -> Result<Credential, Stop> {
-        let actor = attempt.caller.actor.as_ref().map(|actor| &actor.workload.id);
         match &permit.grant().kind {
-            GrantKind::Jwt(jwt) => {
-                let order = JwtOrder { request_id: attempt.request.request_id, permit, jwt, actor, at: attempt.at };
-                Ok(self.services.jwt.issue(&order)?)
+            GrantKind::Jwt(_) => {
+                let actor = attempt.caller.actor.as_ref().map(|actor| actor.workload.id.to_string());
+                let request_id = attempt.request.request_id;
+                Ok(self.services.jwt.issue(JwtOrder { request_id, permit, actor: actor.as_deref(), at: attempt.at })?)
             }
-            GrantKind::Aws(aws) => {
-                let issuer = self.services.aws.as_ref().ok_or_else(|| Fault::Sts("not configured".to_owned()))?;
-                let attributes = PrincipalAttributes(&attempt.caller.principal);
-                let order = AwsOrder {
-                    request_id: attempt.request.request_id,
-                    permit,
-                    aws,
-                    attributes: &attributes,
-                    bounded_by_token: attempt.caller.token.profile().credential_ends_with_token(),
-                    at: attempt.at,
-                };
-                let intent = |plan: &_| self.record_intent(attempt, plan, replay);
-                Ok(issuer.issue(&order, intent).await?)
-            }
+            GrantKind::Aws(_) => self.issue_aws(attempt, permit, replay).await,
         }
+    }
+
+    async fn issue_aws(
+        &self,
+        attempt: Attempt<'_>,
+        permit: &Permit,
+        replay: &ReplayClaims,
+    ) -> Result<Credential, Stop> {
+        let issuer = self.services.aws.as_ref().ok_or_else(|| Fault::Sts("not configured".to_owned()))?;
+        let attributes = PrincipalAttributes(&attempt.caller.principal);
+        let order = AwsOrder {
+            request_id: attempt.request.request_id,
+            permit,
+            attributes: &attributes,
+            at: attempt.at,
+            exact_end: fit::end_of_token(attempt).filter(|end| *end <= attempt.at.plus(permit.ttl().duration())),
+        };
+        let unrecorded = OnceLock::new();
+        let intent = |plan: &Plan| {
+            let event = record::intent_event(attempt, permit.grant(), plan);
+            let recorded = self.record_intent(attempt, event, replay);
+            recorded.inspect_err(|error| _ = unrecorded.set(*error))
+        };
+        let issued = issuer.issue(order, intent).await;
+        issued.map_err(|error| unrecorded.into_inner().map_or_else(|| error.into(), Stop::from))
     }
 
     async fn timed<T>(&self, step: Step, work: impl Future<Output = T>) -> T {

@@ -9,7 +9,8 @@ use crate::audit::{
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
-use crate::issuance::{AwsPlan, Credential, CredentialFacts};
+use crate::issuance::aws::Plan;
+use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
 use crate::policy::{Denial, Permit};
 use crate::principal::PrincipalId;
 use crate::store::ReplayClaim;
@@ -39,6 +40,20 @@ impl From<RecordError> for Stop {
         match error {
             RecordError::Replayed => Self::Refused(Refusal::Replayed),
             RecordError::Unavailable | RecordError::TooLarge => Self::Failed(Fault::Audit),
+        }
+    }
+}
+
+impl From<IssueError> for Stop {
+    fn from(error: IssueError) -> Self {
+        match error.blame() {
+            Blame::Request => Self::Refused(Refusal::Scoping { told: error.public_text(), cause: error.to_string() }),
+            Blame::Pace(wait) => Self::Refused(Refusal::Throttled(wait)),
+            Blame::Service => Self::Failed(match error {
+                IssueError::Unrecorded(_) => Fault::Audit,
+                IssueError::Unavailable(cause) => Fault::Sts(cause),
+                other => Fault::Signing(other.to_string()),
+            }),
         }
     }
 }
@@ -109,18 +124,9 @@ impl Exchange {
     pub(super) async fn record_intent(
         &self,
         attempt: Attempt<'_>,
-        grant: &Grant,
-        plan: &AwsPlan,
+        event: Event,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
-        let event = Event::AwsAssumeRoleRequested {
-            principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
-            grant: grant_record(grant),
-            role_arn: plan.role_arn().to_owned(),
-            session_name: plan.session_name().to_owned(),
-            source_identity: plan.source_identity().to_owned(),
-            ends_at: plan.ends_at(),
-        };
         let submission = Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
         self.services.audit.record(submission).await?;
         replay.mark_taken();
@@ -174,6 +180,17 @@ impl Exchange {
             detail,
             source_ip: attempt.request.source_ip,
         }
+    }
+}
+
+pub(super) fn intent_event(attempt: Attempt<'_>, grant: &Grant, plan: &Plan) -> Event {
+    Event::AwsAssumeRoleRequested {
+        principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
+        grant: grant_record(grant),
+        role_arn: plan.role_arn().to_owned(),
+        session_name: plan.session_name().to_owned(),
+        source_identity: plan.source_identity().to_owned(),
+        ends_at: plan.ends_at(),
     }
 }
 

@@ -38,9 +38,14 @@ pub enum Refusal {
     /// The lifetime that was asked for, or what is left of it.
     #[error("{0}")]
     Lifetime(#[from] AskError),
-    /// The caller's claims cannot stand in the grant's scoping, or pass a limit of AWS.
-    #[error("the grant cannot be scoped to this caller: {0}")]
-    Scoping(String),
+    /// The caller's claims cannot stand in the grant's scoping, pass a limit of AWS, or AWS refuses the role.
+    #[error("the grant cannot be issued to this caller: {told}")]
+    Scoping {
+        /// For the caller.
+        told: String,
+        /// For the operator: may name roles and accounts.
+        cause: String,
+    },
     /// Too many exchanges by this principal.
     #[error("too many requests; slow down")]
     PrincipalRate,
@@ -74,7 +79,7 @@ impl Refusal {
             Self::Scope => "scope_outside_grant",
             Self::TokenType => "token_type_mismatch",
             Self::Lifetime(_) => "lifetime",
-            Self::Scoping(_) => "scoping",
+            Self::Scoping { .. } => "scoping",
             Self::PrincipalRate => "principal_rate",
             Self::Throttled(_) => "provider_throttled",
         }
@@ -85,6 +90,7 @@ impl Refusal {
         match self {
             Self::Target(TargetRefusal::Unknown) => "no grant has that name".to_owned(),
             Self::Target(TargetRefusal::Denied(why)) => why.clone(),
+            Self::Scoping { cause, .. } => cause.clone(),
             Self::Target(TargetRefusal::NoElevation) => "a break-glass grant needs an active elevation".to_owned(),
             other => other.to_string(),
         }

@@ -1,18 +1,37 @@
 //! The decision point: (principal, action, grant, context) in, [`Permit`] or [`Denial`] out. Knows Cedar and nothing
 //! else that decides; refuses to know how a token was checked or what will be made of a permit.
+//!
+//! Two sets of policies, two authors: what the customer permits and what the vendor asks for. Nothing is issued unless
+//! both permit it, no policy of either forbids it, and none fails.
+
+mod context;
+mod decision;
+mod engine;
+mod entities;
+mod fault;
+mod index;
+mod load;
+mod reads;
+mod schema;
+mod source;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+pub use decision::{Author, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
+pub use engine::PolicyEngine;
+pub use fault::{Fault, LoadError};
+pub use schema::{Action, SCHEMA_TEXT};
 
 use crate::clock::Moment;
-use crate::grants::{Catalog, Grant, Lifetime};
+use crate::grants::{Grant, Lifetime};
 use crate::ids::Scope;
-use crate::principal::{Authentication, Principal, PrincipalId, Workload};
-use crate::secret::Fingerprint;
+use crate::principal::{Authentication, Principal, Workload};
 
 /// Where the policies are.
 #[derive(Clone, Debug)]
@@ -21,89 +40,26 @@ pub struct Settings {
     pub dir: PathBuf,
 }
 
-/// The two authors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Author { Customer, Vendor }
-
 /// One request to issue, put to the policy.
 #[derive(Clone, Debug)]
 pub struct IssueQuestion<'a> {
+    /// Who asks.
     pub principal: &'a Principal,
+    /// How they signed in: `context.auth`.
     pub authentication: &'a Authentication,
+    /// What they ask for.
     pub grant: &'a Arc<Grant>,
+    /// How long it would live: `context.ttl`.
     pub ttl: Lifetime,
+    /// What it would be good for: `context.scopes`.
     pub scopes: &'a BTreeSet<Scope>,
+    /// Where the request came from, as the door saw it.
     pub source_ip: Option<IpAddr>,
     /// `x5t#S256` of the client certificate (RFC 8705 §3.1), when there was one.
     pub client_cert: Option<&'a str>,
+    /// Who acts for the caller (RFC 8693 §4.1), when somebody does.
     pub actor: Option<&'a Workload>,
+    /// Now: `context.now`.
     pub at: Moment,
     // `elevation` joins with break-glass
-}
-
-/// Which policy sets decided: one digest over both authors' texts and the schema.
-pub type PolicyDigest = Fingerprint;
-
-/// A policy that took part in a decision, such as `customer/workloads.cedar#orders`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct PolicyRef(Arc<str>);
-
-/// Proof that the policy said yes, with no error, in every set. Only this room makes one.
-#[derive(Clone, Debug)]
-pub struct Permit {
-    // private fields
-    principal: PrincipalId,
-    grant: Arc<Grant>,
-    ttl: Lifetime,
-    scopes: BTreeSet<Scope>,
-    decided_by: Vec<PolicyRef>,
-    digest: PolicyDigest,
-}
-
-impl Permit {
-    pub fn principal(&self) -> &PrincipalId { &self.principal }
-    pub fn grant(&self) -> &Arc<Grant> { &self.grant }
-    pub fn ttl(&self) -> Lifetime { self.ttl }
-    pub fn scopes(&self) -> &BTreeSet<Scope> { &self.scopes }
-    pub fn decided_by(&self) -> &[PolicyRef] { &self.decided_by }
-    pub fn digest(&self) -> PolicyDigest { self.digest }
-}
-
-/// The policy said no.
-#[derive(Clone, Debug)]
-pub struct Denial {
-    pub reason: DenialReason,
-    pub decided_by: Vec<PolicyRef>,
-    pub digest: PolicyDigest,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DenialReason {
-    /// No policy of that author permits it.
-    NotPermitted(Author),
-    /// A forbid decided.
-    Forbidden(Author),
-    /// A policy could not be evaluated; the text names the policy, for the operator.
-    Error(String),
-}
-
-/// Why a policy folder was not loaded: every fault with its file and line.
-#[derive(Debug, thiserror::Error)]
-#[error("policies were not loaded")]
-pub struct LoadError {}
-
-/// The live policy sets. `decide` is lock-free; `reload` swaps only a valid set.
-#[derive(Debug)]
-pub struct PolicyEngine {}
-
-impl PolicyEngine {
-    /// Reads, strictly validates and indexes the folder for the grants in `catalog`.
-    pub fn load(settings: &Settings, catalog: &Catalog) -> Result<Self, LoadError> { todo!() }
-    /// Loads again; swaps and returns the new digest only when it is valid and differs; the old set stays on an error.
-    pub fn reload(&self) -> Result<Option<PolicyDigest>, LoadError> { todo!() }
-    pub fn digest(&self) -> PolicyDigest { todo!() }
-    /// Does any policy that may decide `issue` on this grant read `context.ttl`?
-    pub fn reads_ttl(&self, grant: &Grant) -> bool { todo!() }
-    pub fn decide_issue(&self, question: &IssueQuestion<'_>) -> Result<Permit, Denial> { todo!() }
 }

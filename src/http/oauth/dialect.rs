@@ -89,7 +89,7 @@ impl OauthError {
             Refusal::ActorToken(_) | Refusal::ActorIsPerson | Refusal::TokenType | Refusal::Lifetime(_) => {
                 Self::invalid_request(text)
             }
-            Refusal::Target(_) | Refusal::Scoping(_) => Self::bad_request("invalid_target", text),
+            Refusal::Target(_) | Refusal::Scoping { .. } => Self::bad_request("invalid_target", text),
             Refusal::Scope => Self::invalid_scope(),
             Refusal::PrincipalRate => Self::slow_down(Duration::from_secs(1), &text),
             Refusal::Throttled(wait) => Self::slow_down(*wait, &text),

@@ -1,0 +1,375 @@
+//! The small sections: `[log]`, `[store]`, `[keys]`, `[audit]`, `[policy]`, `[aws]`, `[breakglass]`, `[[notify]]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use url::Url;
+
+use super::faults::quoted;
+use super::net::web_url;
+use super::reader::{At, Section};
+use super::secret_source::{SecretSource, readable_file, secret};
+use super::server::ServerSettings;
+use crate::keys::SigningAlgorithm;
+use crate::policy;
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// The least severe lines that are written.
+    pub level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Severities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Failures of ours.
+    Error,
+    /// What an operator should look at.
+    Warn,
+    /// One line for each exchange.
+    Info,
+    /// Steps.
+    Debug,
+}
+
+impl LogLevel {
+    /// As the configuration spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// `sqlite:` and a path that no longer depends on the working folder.
+    pub url: String,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// How our tokens are signed.
+    pub algorithm: SigningAlgorithm,
+    /// How long a key signs.
+    pub rotate_every: Duration,
+    /// How long a key is published before it signs. Shorter than `rotate_every`.
+    pub publish_ahead: Duration,
+    /// Seals private keys at rest: 32 bytes, or their base64.
+    pub kek: SecretSource,
+    /// The RSA key (PEM) for RS256, and only for it.
+    pub rsa_key: Option<SecretSource>,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// The log's name: the first line of every checkpoint and the name of its key.
+    pub origin: String,
+}
+
+/// `[aws]`
+#[derive(Clone, Debug)]
+pub struct AwsSettings {
+    /// Signs requests and picks the STS endpoint.
+    pub region: String,
+    /// Instead of the region's own.
+    pub sts_endpoint: Option<Url>,
+    /// Trusted for the endpoint instead of the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// `ExternalId` of every `AssumeRole`.
+    pub external_id: Option<String>,
+}
+
+/// `[breakglass]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakGlassSettings {
+    /// How long a request may wait for its approvals.
+    pub request_ttl: Duration,
+}
+
+impl Default for BreakGlassSettings {
+    fn default() -> Self {
+        Self { request_ttl: HOUR }
+    }
+}
+
+/// One `[[notify]]`
+#[derive(Clone, Debug)]
+pub struct NotifySettings {
+    /// Where messages go.
+    pub url: Url,
+    /// Signs them.
+    pub secret: SecretSource,
+    /// How they look.
+    pub format: NotifyFormat,
+}
+
+/// How notifications look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFormat {
+    /// Our own JSON.
+    Json,
+    /// A Slack-compatible message.
+    Slack,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
+
+pub(super) fn read_log(section: Option<&Section<'_>>) -> LogSettings {
+    let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug]
+        .map(|level| (level.as_str(), level));
+    let format = section.and_then(|section| section.one_of("format", &formats));
+    let level = section.and_then(|section| section.one_of("level", &levels));
+    LogSettings {
+        format: format.map_or(LogFormat::Json, |at| at.value),
+        level: level.map_or(LogLevel::Info, |at| at.value),
+    }
+}
+
+pub(super) fn read_store(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<StoreSettings> {
+    let written = section.and_then(|section| section.text("url"));
+    let Some(url) = written else {
+        let usual = top.folder().join("tidegate.db");
+        return section.is_none_or(|section| !section.has("url")).then(|| sqlite(&usual));
+    };
+    let section = section?;
+    match url.value.split_once(':') {
+        Some(("sqlite", path))
+            if !path.is_empty() && !path.starts_with(':') && !path.contains(['?', '#']) =>
+        {
+            Some(sqlite(&top.folder().join(path.strip_prefix("//").unwrap_or(path))))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            // The URL is not quoted: it may hold a password.
+            section.fault("url", "PostgreSQL is not supported yet", "use \"sqlite:tidegate.db\"");
+            None
+        }
+        _ => {
+            section.fault("url", "no store that is known", "such as \"sqlite:tidegate.db\"");
+            None
+        }
+    }
+}
+
+fn sqlite(path: &std::path::Path) -> StoreSettings {
+    StoreSettings { url: format!("sqlite:{}", path.display()) }
+}
+
+pub(super) fn read_keys(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<KeySettings> {
+    let Some(section) = section else {
+        if !top.has("keys") {
+            top.fault(
+                "keys",
+                "missing",
+                "write [keys] with kek_file = \"kek\" (openssl rand -base64 32 > kek)",
+            );
+        }
+        return None;
+    };
+    let words = [
+        ("ES256", SigningAlgorithm::Es256),
+        ("EdDSA", SigningAlgorithm::EdDsa),
+        ("RS256", SigningAlgorithm::Rs256),
+    ];
+    let algorithm = section.one_of("algorithm", &words);
+    let rotate_every = section.duration("rotate_every").map_or(DAY, |at| at.value);
+    let publish_ahead = section.duration("publish_ahead");
+    if publish_ahead.as_ref().is_some_and(|ahead| ahead.value >= rotate_every) {
+        section.fault(
+            "publish_ahead",
+            "not shorter than `rotate_every`",
+            "a key is published, then signs, then rests",
+        );
+    }
+    let kek = read_kek(section);
+    let rsa_key = secret(section, "rsa_key", "rsa_key_file");
+    let algorithm = algorithm.map_or(SigningAlgorithm::Es256, |at| at.value);
+    check_rsa_key(section, algorithm);
+    Some(KeySettings {
+        algorithm,
+        rotate_every,
+        publish_ahead: publish_ahead.map_or(HOUR.min(rotate_every / 2), |at| at.value),
+        kek: kek?.value,
+        rsa_key: rsa_key.map(|at| at.value),
+    })
+}
+
+fn check_rsa_key(section: &Section<'_>, algorithm: SigningAlgorithm) {
+    let key = if section.has("rsa_key") { "rsa_key" } else { "rsa_key_file" };
+    match (algorithm, section.has(key)) {
+        (SigningAlgorithm::Rs256, false) => section.fault(
+            "algorithm",
+            "RS256 needs `rsa_key_file`: we do not make RSA keys ourselves",
+            "make one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`, or use ES256",
+        ),
+        (SigningAlgorithm::Es256 | SigningAlgorithm::EdDsa, true) => {
+            section.fault(key, "an RSA key is used only with algorithm = \"RS256\"", "leave it out");
+        }
+        _ => {}
+    }
+}
+
+fn read_kek(section: &Section<'_>) -> Option<At<SecretSource>> {
+    if section.has("kek_kms") {
+        let help = "use kek_file = \"kek\" (openssl rand -base64 32 > kek)";
+        section.fault("kek_kms", "a key-encryption key in AWS KMS is not supported yet", help);
+        return None;
+    }
+    if !section.has("kek") && !section.has("kek_file") {
+        let help = "make one with `(umask 077; openssl rand -base64 32 > kek)` and write kek_file = \"kek\"";
+        section.fault("kek_file", "missing: private keys are never kept unsealed", help);
+        return None;
+    }
+    let kek = secret(section, "kek", "kek_file")?;
+    if let SecretSource::Value(text) = &kek.value {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text.expose()).unwrap_or_default();
+        if bytes.len() != 32 {
+            section.fault_at(
+                &kek.place,
+                "not the base64 of 32 bytes",
+                "make one with `openssl rand -base64 32`",
+            );
+            return None;
+        }
+    }
+    Some(kek)
+}
+
+pub(super) fn read_audit(
+    section: Option<&Section<'_>>,
+    server: Option<&ServerSettings>,
+) -> Option<AuditSettings> {
+    if let Some(section) = section.filter(|section| section.has("origin")) {
+        let origin = section.parsed("origin", |text| {
+            origin_fault(text).map_or_else(
+                || Ok(text.to_owned()),
+                |what| {
+                    Err((
+                        format!("{} {what}", quoted(text)),
+                        "such as \"broker.example.com/tidegate\"".to_owned(),
+                    ))
+                },
+            )
+        })?;
+        return Some(AuditSettings { origin: origin.value });
+    }
+    let url = &server?.issuer_url;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(AuditSettings { origin: format!("{}{port}/tidegate", url.host_str().unwrap_or_default()) })
+}
+
+/// C2SP tlog-checkpoint: schema-less; signed-note: a key's name has no space and no plus.
+fn origin_fault(text: &str) -> Option<&'static str> {
+    match text {
+        "" => Some("is empty"),
+        _ if text.len() > 255 => Some("is longer than 255 bytes"),
+        _ if text.contains("://") => Some("has a scheme"),
+        _ if text.contains('+') => Some("has a plus"),
+        _ if text.chars().any(|c| c.is_whitespace() || c.is_control()) => Some("has a space"),
+        _ => None,
+    }
+}
+
+pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<policy::Settings> {
+    let written = section.and_then(|section| section.path("dir"));
+    if written.is_none() && section.is_some_and(|section| section.has("dir")) {
+        return None;
+    }
+    let dir = written.map_or_else(|| top.folder().join("policies"), |at| at.value);
+    if !dir.is_dir() {
+        let (place, key) = section.map_or((top, "policy"), |section| (section, "dir"));
+        let help = "a folder with customer/*.cedar: without a policy nothing is permitted";
+        place.fault(key, format!("`{}` is no folder", dir.display()), help);
+        return None;
+    }
+    Some(policy::Settings { dir })
+}
+
+pub(super) fn read_aws(section: &Section<'_>) -> Option<AwsSettings> {
+    let mode = section.one_of("mode", &[("assume_role", true), ("web_identity", false)]);
+    if mode.is_some_and(|supported| !supported.value) {
+        section.fault("mode", "`web_identity` is not supported yet", "use mode = \"assume_role\"");
+    }
+    let region = section.require("region", region(section), "such as region = \"eu-central-1\"");
+    let sts_endpoint = section.parsed("sts_endpoint", web_url);
+    let ca_file = readable_file(section, "ca_file");
+    let external_id = section.parsed("external_id", |text| {
+        let fits = (2..=1_224).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b));
+        let refusal = || {
+            (format!("{} is no external id", quoted(text)), "2-1224 of letters, digits and _+=,.@:/-".into())
+        };
+        if fits { Ok(text.to_owned()) } else { Err(refusal()) }
+    });
+    Some(AwsSettings {
+        region: region?,
+        sts_endpoint: sts_endpoint.map(|at| at.value),
+        ca_file: ca_file.map(|at| at.value),
+        external_id: external_id.map(|at| at.value),
+    })
+}
+
+fn region(section: &Section<'_>) -> Option<String> {
+    let region = section.parsed("region", |text| {
+        // It becomes part of a host name: sts.<region>.amazonaws.com.
+        let fits = (1..=32).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let refusal = || (format!("{} is no AWS region", quoted(text)), "such as \"eu-central-1\"".into());
+        if fits { Ok(text.to_owned()) } else { Err(refusal()) }
+    })?;
+    Some(region.value)
+}
+
+pub(super) fn read_breakglass(section: Option<&Section<'_>>) -> BreakGlassSettings {
+    let ttl = section.and_then(|section| section.duration("request_ttl"));
+    ttl.map_or_else(BreakGlassSettings::default, |at| BreakGlassSettings { request_ttl: at.value })
+}
+
+pub(super) fn read_notify(section: &Section<'_>) -> Option<NotifySettings> {
+    let url = section.require(
+        "url",
+        section.parsed("url", web_url),
+        "such as url = \"https://hooks.example.com/…\"",
+    );
+    let secret_given = section.has("secret") || section.has("secret_file");
+    if !secret_given {
+        section.fault(
+            "secret_file",
+            "missing: receivers check who sent a message",
+            "secret_file = \"hook.secret\"",
+        );
+    }
+    let signing = secret(section, "secret", "secret_file");
+    if let Some(At { value: SecretSource::Value(text), place }) = &signing
+        && text.expose().len() < 32
+    {
+        section.fault_at(place, "shorter than 32 characters: it could be guessed", "openssl rand -base64 32");
+    }
+    let format = section.one_of("format", &[("json", NotifyFormat::Json), ("slack", NotifyFormat::Slack)]);
+    Some(NotifySettings {
+        url: url?.value,
+        secret: signing?.value,
+        format: format.map_or(NotifyFormat::Json, |at| at.value),
+    })
+}

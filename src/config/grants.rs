@@ -1,0 +1,275 @@
+//! `[[grants]]`: what can be issued, for how long, and how narrow.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::duration::format_duration;
+use super::faults::quoted;
+use super::reader::{At, Section};
+use super::secret_source::readable_file;
+use super::shape;
+use crate::grants::{
+    AwsGrant, BreakGlass, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps, PolicyTemplate,
+    Position, RoleArn, Template,
+};
+use crate::ids::{Audience, GrantName, Scope};
+
+/// A JWT cannot be called back: a day is the most that may go wrong.
+const LONGEST_JWT: Duration = Duration::from_hours(24);
+/// STS gives no session longer than 43 200 s.
+const LONGEST_AWS: Duration = Duration::from_hours(12);
+/// As long as a lifetime can be.
+const LONGEST_ELEVATION: Duration = Duration::from_hours(7 * 24);
+const USUAL_MAX: Duration = Duration::from_hours(1);
+const USUAL_DEFAULT: Duration = Duration::from_mins(10);
+/// STS: `Policy` is at most 2 048 characters before it is packed.
+const LONGEST_SESSION_POLICY: usize = 2_048;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Jwt,
+    Aws,
+}
+
+/// Keys that only one kind knows.
+const JWT_KEYS: &[&str] = &["audience", "scopes"];
+const AWS_KEYS: &[&str] =
+    &["role_arn", "session_policy_file", "session_tags", "transitive_tags", "allow_assume_role"];
+
+/// The catalog, and the texts of the session policies (they belong to the configuration's digest).
+pub(super) fn read(top: &Section<'_>, has_aws: bool) -> (Option<Catalog>, Vec<String>) {
+    let sections = top.sections("grants", &shape::GRANTS);
+    let mut policies = Vec::new();
+    let read: Vec<_> = sections.iter().map(|section| read_grant(section, has_aws, &mut policies)).collect();
+    check_names(&sections);
+    let catalog = read.into_iter().collect::<Option<Vec<_>>>().and_then(|grants| Catalog::new(grants).ok());
+    (catalog, policies)
+}
+
+fn check_names(sections: &[Section<'_>]) {
+    let mut names = BTreeSet::new();
+    for section in sections {
+        if let Some(name) = section.quiet_text("name")
+            && !names.insert(name)
+        {
+            section.fault("name", format!("two grants are called {}", quoted(name)), "give one another name");
+        }
+    }
+}
+
+fn read_grant(section: &Section<'_>, has_aws: bool, policies: &mut Vec<String>) -> Option<Grant> {
+    let name = section.parsed("name", |text| {
+        GrantName::new(text).map_err(|error| (error.to_string(), "such as \"orders-read\"".to_owned()))
+    });
+    let name = section.require("name", name, "such as name = \"orders-read\"");
+    let kind = section.one_of("kind", &[("jwt", Kind::Jwt), ("aws", Kind::Aws)]).map(|at| at.value);
+    let kind = section.require("kind", kind, "kind = \"jwt\" or kind = \"aws\"");
+    let caps = read_caps(section, kind);
+    let break_glass = read_break_glass(section);
+    let (labels, sets) = (read_words(section, "labels"), read_words(section, "sets"));
+    let made = kind.and_then(|kind| read_kind(section, kind, has_aws, policies));
+    Some(Grant::new(name?.value, made?, caps?, break_glass?, labels?, sets?))
+}
+
+fn read_kind(
+    section: &Section<'_>,
+    kind: Kind,
+    has_aws: bool,
+    policies: &mut Vec<String>,
+) -> Option<GrantKind> {
+    let (word, foreign) = if kind == Kind::Jwt { ("aws", AWS_KEYS) } else { ("jwt", JWT_KEYS) };
+    for key in foreign.iter().filter(|key| section.has(key)) {
+        section.fault(
+            key,
+            format!("`{key}` is for grants of kind `{word}`"),
+            "leave it out or change the kind",
+        );
+    }
+    match kind {
+        Kind::Jwt => read_jwt(section).map(GrantKind::Jwt),
+        Kind::Aws => {
+            if !has_aws {
+                section.fault(
+                    "kind",
+                    "a grant of kind `aws` needs [aws]",
+                    "write [aws] with region = \"eu-central-1\"",
+                );
+            }
+            read_aws(section, policies).map(|grant| GrantKind::Aws(Arc::new(grant)))
+        }
+    }
+}
+
+fn read_caps(section: &Section<'_>, kind: Option<Kind>) -> Option<LifetimeCaps> {
+    let (default, max) = (section.duration("default_ttl"), section.duration("max_ttl"));
+    if (section.has("default_ttl") && default.is_none()) || (section.has("max_ttl") && max.is_none()) {
+        return None;
+    }
+    let longest = match kind? {
+        Kind::Jwt => (LONGEST_JWT, "a JWT cannot be called back"),
+        Kind::Aws => (LONGEST_AWS, "STS makes no longer sessions"),
+    };
+    let span = |at: &At<Duration>| at.value;
+    // A default above the usual cap raises the cap with it; it does not make the author write both.
+    let max_span = max.as_ref().map_or_else(|| USUAL_MAX.max(default.as_ref().map_or(USUAL_MAX, span)), span);
+    let default_span = default.as_ref().map_or(USUAL_DEFAULT.min(max_span), span);
+    if max_span > longest.0 {
+        let key = if max.is_some() { "max_ttl" } else { "default_ttl" };
+        let message = format!(
+            "{} is longer than {}: {}",
+            format_duration(max_span),
+            format_duration(longest.0),
+            longest.1
+        );
+        section.fault(key, message, format!("at most \"{}\"", format_duration(longest.0)));
+        return None;
+    }
+    if default_span > max_span {
+        let message = format!(
+            "{} is longer than `max_ttl` ({})",
+            format_duration(default_span),
+            format_duration(max_span)
+        );
+        section.fault("default_ttl", message, "lower it, or raise `max_ttl`");
+        return None;
+    }
+    LifetimeCaps::new(lifetime(default_span)?, lifetime(max_span)?).ok()
+}
+
+fn lifetime(span: Duration) -> Option<Lifetime> {
+    Lifetime::from_seconds(i64::try_from(span.as_secs()).ok()?).ok()
+}
+
+/// `Some(None)`: read, and the grant needs no elevation.
+#[expect(clippy::option_option, reason = "the outer one says whether it could be read")]
+fn read_break_glass(section: &Section<'_>) -> Option<Option<BreakGlass>> {
+    let wanted = section.flag("break_glass");
+    let max_duration = section.duration("max_duration");
+    match (wanted, section.has("max_duration")) {
+        (Some(true), false) => {
+            let help = "say how long access may last at most, such as max_duration = \"4h\"";
+            section.fault("max_duration", "missing: `break_glass` needs it", help);
+            None
+        }
+        (Some(true), true) => {
+            let at = max_duration?;
+            if at.value > LONGEST_ELEVATION {
+                section.fault_at(
+                    &at.place,
+                    format!("{} is longer than 7d", format_duration(at.value)),
+                    "at most \"7d\"",
+                );
+                return None;
+            }
+            Some(Some(BreakGlass { max_duration: at.value }))
+        }
+        (_, true) => {
+            section.fault("max_duration", "is only for grants with break_glass = true", "leave it out");
+            None
+        }
+        // A `break_glass` of the wrong type must not become a grant without one.
+        (None, false) if section.has("break_glass") => None,
+        _ => Some(None),
+    }
+}
+
+/// Words that policy compares: no two spellings that look alike.
+fn read_words(section: &Section<'_>, key: &str) -> Option<BTreeSet<String>> {
+    let Some(texts) = section.texts(key) else { return (!section.has(key)).then(BTreeSet::new) };
+    let word = |text: &str| {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/=".contains(&b));
+        let refusal =
+            || (format!("{} is no label", quoted(text)), "1-64 of a-z A-Z 0-9 - _ . : / =".to_owned());
+        if fits { Ok(text.to_owned()) } else { Err(refusal()) }
+    };
+    let read: Vec<_> =
+        texts.into_iter().map(|text| section.parse_at(text, word).map(|at| at.value)).collect();
+    read.into_iter().collect()
+}
+
+fn read_jwt(section: &Section<'_>) -> Option<JwtGrant> {
+    let audience = section.parsed("audience", |text| {
+        Audience::new(text)
+            .map_err(|error| (error.to_string(), "such as \"https://ledger.internal\"".to_owned()))
+    });
+    let audience = section.require("audience", audience, "who will accept the JWT: audience = \"https://…\"");
+    let scope = |text: &str| Scope::new(text).map_err(|error| (error.to_string(), String::new()));
+    let texts = section.texts("scopes").unwrap_or_default();
+    let scopes: Vec<_> =
+        texts.into_iter().map(|text| section.parse_at(text, scope).map(|at| at.value)).collect();
+    Some(JwtGrant { audience: audience?.value, scopes: scopes.into_iter().collect::<Option<_>>()? })
+}
+
+fn read_aws(section: &Section<'_>, policies: &mut Vec<String>) -> Option<AwsGrant> {
+    let role = section.parsed("role_arn", |text| {
+        let help = "such as \"arn:aws:iam::123456789012:role/orders-read\"";
+        RoleArn::new(text).map_err(|error| (error.to_string(), help.to_owned()))
+    });
+    let role = section.require(
+        "role_arn",
+        role,
+        "such as role_arn = \"arn:aws:iam::123456789012:role/orders-read\"",
+    );
+    let session_policy = read_session_policy(section, policies);
+    if section.has("session_policy_file") && session_policy.is_none() {
+        return None;
+    }
+    let tags = read_tags(section);
+    let transitive = section.texts("transitive_tags").unwrap_or_default();
+    let transitive = transitive.into_iter().map(|at| at.value.to_owned()).collect();
+    let mut grant = AwsGrant::new(role?.value, session_policy);
+    grant.allow_assume_role = section.flag("allow_assume_role").unwrap_or(false);
+    grant
+        .with_tags(tags?, transitive)
+        .map_err(|error| section.fault("session_tags", error.to_string(), ""))
+        .ok()
+}
+
+fn read_session_policy(section: &Section<'_>, policies: &mut Vec<String>) -> Option<PolicyTemplate> {
+    let file = readable_file(section, "session_policy_file")?;
+    let refuse = |message: String, help: &str| {
+        section.fault_at(&file.place, format!("`{}`: {message}", file.value.display()), help);
+        None
+    };
+    let text = match std::fs::read_to_string(&file.value) {
+        Ok(text) => text,
+        Err(error) => return refuse(format!("cannot be read: {error}"), ""),
+    };
+    let template = match PolicyTemplate::parse(&text) {
+        Ok(template) => template,
+        Err(error) => {
+            return refuse(
+                error.to_string(),
+                "an IAM policy with Version and Statement, holes as {principal.…}",
+            );
+        }
+    };
+    let compact =
+        serde_json::from_str::<serde_json::Value>(&text).map_or(0, |json| json.to_string().chars().count());
+    if compact > LONGEST_SESSION_POLICY {
+        return refuse(
+            format!("{compact} characters without white space"),
+            "STS takes at most 2048 characters",
+        );
+    }
+    policies.push(text);
+    Some(template)
+}
+
+fn read_tags(section: &Section<'_>) -> Option<Vec<(String, Template)>> {
+    let mut faulty = false;
+    let mut tags = Vec::new();
+    for (key, value) in section.text_pairs("session_tags") {
+        let parse = |text: &str| {
+            let help = "such as \"{principal.namespace}\" or plain text";
+            Template::parse(text, Position::TagValue).map_err(|error| (error.to_string(), help.to_owned()))
+        };
+        match section.parse_at(value, parse) {
+            Some(at) => tags.push((key.to_owned(), at.value)),
+            None => faulty = true,
+        }
+    }
+    (!faulty).then_some(tags)
+}

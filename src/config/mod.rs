@@ -1,0 +1,156 @@
+//! The configuration file: read whole, every fault at once with its place, turned into typed [`Settings`]. Knows the
+//! keys of the file and what each room wants; refuses to know what any room does with it.
+
+mod broker;
+mod duration;
+mod faults;
+mod grants;
+mod issuers;
+mod net;
+mod reader;
+mod secret_source;
+mod server;
+mod shape;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use broker::{
+    AuditSettings, AwsSettings, BreakGlassSettings, KeySettings, LogFormat, LogLevel, LogSettings,
+    NotifyFormat, NotifySettings, StoreSettings,
+};
+pub use duration::{format_duration, parse_duration};
+pub use faults::{Fault, Faults};
+pub use issuers::{ProfileDefaults, profile_defaults};
+pub use net::Network;
+pub use secret_source::SecretSource;
+pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
+pub use shape::{SHAPES, Shape};
+pub use shared::{immutable_id_claims, is_shared};
+
+use crate::federation::IssuerSettings;
+use crate::grants::Catalog;
+use crate::policy;
+use crate::secret::Fingerprint;
+use reader::{Document, Section};
+
+/// Everything the file says, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Of the file and of every session policy it names: what `config.loaded` records.
+    pub digest: Fingerprint,
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[log]`
+    pub log: LogSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[keys]`
+    pub keys: KeySettings,
+    /// `[audit]`
+    pub audit: AuditSettings,
+    /// `[policy]`
+    pub policy: policy::Settings,
+    /// `[aws]`; there whenever a grant of kind `aws` is.
+    pub aws: Option<AwsSettings>,
+    /// `[[issuers]]`, at least one.
+    pub issuers: Vec<IssuerSettings>,
+    /// `[[grants]]`
+    pub grants: Catalog,
+    /// `[breakglass]`
+    pub breakglass: BreakGlassSettings,
+    /// `[[notify]]`
+    pub notify: Vec<NotifySettings>,
+}
+
+/// The configuration could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file itself cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something wrong.
+    #[error("`{}` has {} {}\n{faults}", path.display(), faults.iter().len(), if faults.iter().len() == 1 { "fault" } else { "faults" })]
+    Faulty {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        faults: Faults,
+    },
+}
+
+/// Reads the file and every file that it names.
+pub fn load(path: &Path) -> Result<Settings, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&text, folder).map_err(|faults| LoadError::Faulty { path: path.to_owned(), faults })
+}
+
+/// The same for text at hand; relative paths start at `folder`.
+pub fn parse(text: &str, folder: &Path) -> Result<Settings, Faults> {
+    let document = Document::new(text, folder);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        document.syntax_fault(error);
+    }
+    // What is recovered from a broken file would be reported as missing or misplaced: first things first.
+    let settings =
+        if errors.is_empty() { read(&document.top(table.get_ref(), &shape::TOP), text) } else { None };
+    let faults = document.into_faults();
+    match settings {
+        Some(settings) if faults.is_empty() => Ok(settings),
+        _ => Err(Faults::new(faults)),
+    }
+}
+
+fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
+    let section = |name: &str, shape| top.section(name, shape);
+    let server = section("server", &shape::SERVER).as_ref().map(server::read);
+    if server.is_none() && !top.has("server") {
+        top.fault("server", "missing", "write [server] with issuer and listen");
+    }
+    let server = server.flatten();
+    let log = broker::read_log(section("log", &shape::LOG).as_ref());
+    let store = broker::read_store(top, section("store", &shape::STORE).as_ref());
+    let keys = broker::read_keys(top, section("keys", &shape::KEYS).as_ref());
+    let audit = broker::read_audit(section("audit", &shape::AUDIT).as_ref(), server.as_ref());
+    let policy = broker::read_policy(top, section("policy", &shape::POLICY).as_ref());
+    let aws = section("aws", &shape::AWS).as_ref().map(broker::read_aws);
+    let issuers = read_issuers(top, server.as_ref());
+    let (grants, session_policies) = grants::read(top, top.has("aws"));
+    let breakglass = broker::read_breakglass(section("breakglass", &shape::BREAKGLASS).as_ref());
+    let notify: Vec<_> = top.sections("notify", &shape::NOTIFY).iter().map(broker::read_notify).collect();
+    let mut digested: Vec<&[u8]> = vec![text.as_bytes()];
+    digested.extend(session_policies.iter().map(String::as_bytes));
+    Some(Settings {
+        digest: Fingerprint::of_fields(&digested),
+        server: server?,
+        log,
+        store: store?,
+        keys: keys?,
+        audit: audit?,
+        policy: policy?,
+        aws: aws.map_or(Some(None), |aws| aws.map(Some))?,
+        issuers: issuers?,
+        grants: grants?,
+        breakglass,
+        notify: notify.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn read_issuers(top: &Section<'_>, server: Option<&ServerSettings>) -> Option<Vec<IssuerSettings>> {
+    let sections = top.sections("issuers", &shape::ISSUERS);
+    let read: Vec<_> = sections.iter().map(issuers::read).collect();
+    issuers::check_together(top, &sections, server.map(|server| &server.issuer));
+    read.into_iter().collect()
+}

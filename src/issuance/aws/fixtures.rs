@@ -1,0 +1,196 @@
+//! A stand-in STS on loopback, reached through the real SDK, and the orders that tests place.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use super::*;
+use crate::clock::{ManualClock, Moment};
+use crate::entropy::SystemEntropy;
+use crate::grants::{
+    Attributes, AwsGrant, BreakGlass, Grant, GrantKind, Lifetime, LifetimeCaps, PolicyTemplate, Position, RoleArn,
+    Template,
+};
+use crate::ids::{GrantName, RequestId};
+use crate::policy::Permit;
+use crate::secret::Fingerprint;
+
+/// What the stand-in answers next; after the last one it goes on with `Fine`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Says {
+    Fine,
+    /// A session that ends so many seconds after it began.
+    Short(i64),
+    Code(u16, &'static str),
+    Text(u16, &'static str),
+    Silence,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    says: VecDeque<Says>,
+    pub(super) calls: Vec<BTreeMap<String, String>>,
+}
+
+pub(super) struct FakeSts {
+    pub(super) script: Arc<Mutex<Script>>,
+    address: SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for FakeSts {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl FakeSts {
+    pub(super) async fn start(says: &[Says]) -> Self {
+        let script = Arc::new(Mutex::new(Script { says: says.iter().copied().collect(), calls: Vec::new() }));
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { script, address, server }
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.script.lock().unwrap().calls.len()
+    }
+
+    pub(super) fn client(&self) -> StsClient {
+        let settings = Settings {
+            region: Some("eu-central-1".into()),
+            sts_endpoint: Some(format!("http://{}", self.address)),
+            deadline: Duration::from_millis(1500),
+            attempt_timeout: Duration::from_millis(500),
+            first_backoff: Duration::from_millis(2),
+            ..Settings::default()
+        };
+        let credentials = aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test");
+        StsClient::with_credentials(settings, credentials, Arc::new(SystemEntropy::new())).unwrap()
+    }
+
+    pub(super) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
+        AwsIssuer::new(self.client(), Arc::clone(clock) as Arc<dyn Clock>)
+    }
+}
+
+async fn answer(State(script): State<Arc<Mutex<Script>>>, body: String) -> Response {
+    let form: BTreeMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let (says, number) = {
+        let mut script = script.lock().unwrap();
+        script.calls.push(form.clone());
+        (script.says.pop_front().unwrap_or(Says::Fine), script.calls.len())
+    };
+    match says {
+        // Long enough that the others who were sent off together arrive meanwhile.
+        Says::Fine => xml(StatusCode::OK, fine(number, seconds(&form))),
+        Says::Short(seconds) => xml(StatusCode::OK, fine(number, seconds)),
+        Says::Code(status, code) => xml(
+            StatusCode::from_u16(status).unwrap(),
+            format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, arn:aws:iam::123456789012:role/x</Message></Error><RequestId>r</RequestId></ErrorResponse>"),
+        ),
+        Says::Text(status, text) => xml(StatusCode::from_u16(status).unwrap(), text.to_owned()),
+        Says::Silence => std::future::pending().await,
+    }
+}
+
+fn seconds(form: &BTreeMap<String, String>) -> i64 {
+    form["DurationSeconds"].parse().unwrap()
+}
+
+fn xml(status: StatusCode, body: String) -> Response {
+    (status, [("content-type", "text/xml")], body).into_response()
+}
+
+fn fine(number: usize, seconds: i64) -> String {
+    let expiration = start().plus(Duration::from_secs(u64::try_from(seconds).unwrap()));
+    format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+         <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>secret-{number}</SecretAccessKey>\
+         <SessionToken>token-{number}</SessionToken><Expiration>{expiration}</Expiration></Credentials>\
+         <PackedPolicySize>7</PackedPolicySize></AssumeRoleResult><ResponseMetadata><RequestId>r</RequestId>\
+         </ResponseMetadata></AssumeRoleResponse>"
+    )
+}
+
+/// When every test begins.
+pub(super) fn start() -> Moment {
+    Moment::from_unix_seconds(1_795_363_392)
+}
+
+pub(super) fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(start()))
+}
+
+pub(super) fn aws_grant() -> AwsGrant {
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/{principal.namespace}/*"}]}"#;
+    AwsGrant {
+        role_arn: RoleArn::new("arn:aws:iam::123456789012:role/orders-read").unwrap(),
+        session_policy: Some(PolicyTemplate::parse(policy).unwrap()),
+        session_tags: vec![(
+            "namespace".to_owned(),
+            Template::parse("{principal.namespace}", Position::TagValue).unwrap(),
+        )],
+        transitive_tags: vec![],
+        allow_assume_role: false,
+    }
+}
+
+pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
+    let lifetime = |seconds| Lifetime::from_seconds(seconds).unwrap();
+    Arc::new(Grant {
+        name: GrantName::new("orders-read").unwrap(),
+        version: Fingerprint::of(b"version 1"),
+        kind: GrantKind::Aws(Arc::new(aws)),
+        caps: LifetimeCaps { default: lifetime(600), max: lifetime(3600) },
+        break_glass: break_glass.then_some(BreakGlass { max_duration: Duration::from_secs(3600) }),
+        labels: BTreeSet::new(),
+        sets: BTreeSet::new(),
+    })
+}
+
+pub(super) fn permit(subject: &str, seconds: i64) -> Permit {
+    permit_for(&grant(aws_grant(), false), subject, seconds)
+}
+
+pub(super) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Permit {
+    Permit::for_test("prod", subject, grant, Lifetime::from_seconds(seconds).unwrap(), &[])
+}
+
+/// A caller whose namespace is this.
+pub(super) struct Namespace(pub(super) &'static str);
+
+impl Attributes for Namespace {
+    fn attribute(&self, path: &str) -> Option<String> {
+        (path == "principal.namespace").then(|| self.0.to_owned())
+    }
+}
+
+pub(super) fn order(permit: &Permit, at: Moment) -> AwsOrder<'_> {
+    let request_id = RequestId::new(at, &SystemEntropy::new()).unwrap();
+    AwsOrder { request_id, permit, attributes: &Namespace("billing"), at, exact_end: None }
+}
+
+pub(super) async fn recorded(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Credential, IssueError> {
+    issuer.issue(order, |_| async { Ok::<(), String>(()) }).await
+}
+
+/// Which of the stand-in's sessions it is.
+pub(super) fn access_key(credential: &Credential) -> String {
+    match credential.facts() {
+        CredentialFacts::Aws { access_key_id, .. } => access_key_id.clone(),
+        CredentialFacts::Jwt { .. } => panic!("not AWS"),
+    }
+}
+
+pub(super) fn is_cached(credential: &Credential) -> bool {
+    matches!(credential.facts(), CredentialFacts::Aws { cached: true, .. })
+}

@@ -1,0 +1,90 @@
+//! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
+//!
+//! `plan`, `names`, `limits` and `session_policy` are pure; `client` talks to STS; `cache` makes one call serve many.
+
+mod cache;
+mod client;
+mod limits;
+mod names;
+mod plan;
+mod session_policy;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+pub use client::{ConnectError, Settings, StsClient};
+pub use limits::LimitError;
+pub use plan::{AwsOrder, Plan, PlanError};
+
+use self::cache::{Answer, Session, SessionCache};
+use super::{Credential, CredentialFacts, IssueError, OpenCredential};
+use crate::clock::Clock;
+
+/// Makes AWS credentials.
+pub struct AwsIssuer {
+    client: StsClient,
+    cache: SessionCache,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for AwsIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AwsIssuer")
+    }
+}
+
+impl AwsIssuer {
+    /// Calls STS through `client`.
+    pub fn new(client: StsClient, clock: Arc<dyn Clock>) -> Self {
+        let cache = SessionCache::new(client.deadline());
+        Self { client, cache, clock }
+    }
+
+    /// Serves a cached session, or assumes the role. Before STS is called `record_intent` must have recorded that it
+    /// will be, so that CloudTrail always joins with our log; when that fails, STS is not called. It is not called for
+    /// a session from memory.
+    pub async fn issue<F, R, E>(&self, order: AwsOrder<'_>, record_intent: F) -> Result<Credential, IssueError>
+    where
+        F: FnOnce(&Plan) -> R,
+        R: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let plan = plan::plan(&order, self.client.longest_session())?;
+        let call = async {
+            record_intent(&plan).await.map_err(|error| IssueError::Unrecorded(error.to_string()))?;
+            self.client.assume_role(&plan).await
+        };
+        let answer = if plan.is_shared() {
+            self.cache.session(&plan, &*self.clock, call).await?
+        } else {
+            Answer { session: Arc::new(call.await?), cached: false }
+        };
+        Ok(seal(&order, &plan, &answer))
+    }
+}
+
+fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
+    let session: &Session = &answer.session;
+    let facts = CredentialFacts::Aws {
+        access_key_id: session.access_key_id.clone(),
+        role_arn: plan.role_arn().to_owned(),
+        session_name: plan.session_name().to_owned(),
+        source_identity: plan.source_identity().to_owned(),
+        fingerprint: session.session_token.fingerprint(),
+        cached: answer.cached,
+        packed_policy_percent: session.packed_policy_percent,
+    };
+    let secret = OpenCredential::Aws {
+        access_key_id: session.access_key_id.clone(),
+        secret_access_key: session.secret_access_key.clone(),
+        session_token: session.session_token.clone(),
+        role_arn: plan.role_arn().to_owned(),
+        expires_at: session.ends_at,
+    };
+    Credential::seal(order.request_id, facts, secret)
+}
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! What STS will be asked for: a function of the permit, the grant, the caller's attributes and the moment.
+
+use super::limits::{self, LimitError};
+use super::{names, session_policy};
+use crate::clock::Moment;
+use crate::grants::{Attributes, AwsGrant, GrantKind, TemplateError};
+use crate::ids::RequestId;
+use crate::policy::Permit;
+use crate::secret::Fingerprint;
+
+/// One credential to be made.
+#[derive(Clone, Copy)]
+pub struct AwsOrder<'a> {
+    /// The request that it is for.
+    pub request_id: RequestId,
+    /// Who gets what, and for how long.
+    pub permit: &'a Permit,
+    /// Fills the grant's templates.
+    pub attributes: &'a (dyn Attributes + Sync),
+    /// Now.
+    pub at: Moment,
+    /// An end that the credential must not pass whatever its lifetime: the subject token's or the elevation's own.
+    /// Set it whenever that is what bounds the lifetime; callers then share a credential only with the same end.
+    pub exact_end: Option<Moment>,
+}
+
+impl std::fmt::Debug for AwsOrder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AwsOrder").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
+/// What STS will be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    role_arn: String,
+    session_name: String,
+    source_identity: String,
+    tags: Vec<(String, String)>,
+    transitive_tags: Vec<String>,
+    policy: String,
+    duration_seconds: u32,
+    at: Moment,
+    ends_at: Moment,
+    /// `None` for break-glass: two elevations never share cloud state.
+    cache_key: Option<Fingerprint>,
+}
+
+/// The credential cannot be made for this caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The grant makes tokens.
+    #[error("the grant makes no AWS credentials")]
+    NotAws,
+    /// The session policy does not fit the caller.
+    #[error("session policy: {0}")]
+    Policy(TemplateError),
+    /// A session tag does not fit the caller.
+    #[error("session tag `{key}`: {error}")]
+    Tag {
+        /// Which.
+        key: String,
+        /// Why.
+        error: TemplateError,
+    },
+    /// One of AWS's limits.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+}
+
+impl Plan {
+    /// The role that is assumed.
+    pub fn role_arn(&self) -> &str {
+        &self.role_arn
+    }
+
+    /// `RoleSessionName`
+    pub fn session_name(&self) -> &str {
+        &self.session_name
+    }
+
+    /// `SourceIdentity`
+    pub fn source_identity(&self) -> &str {
+        &self.source_identity
+    }
+
+    /// Session tags.
+    pub fn tags(&self) -> &[(String, String)] {
+        &self.tags
+    }
+
+    /// Keys of the tags that stay on when roles are chained.
+    pub fn transitive_tags(&self) -> &[String] {
+        &self.transitive_tags
+    }
+
+    /// The inline session policy.
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// `DurationSeconds`: at least 900, because STS gives no less.
+    pub fn duration_seconds(&self) -> u32 {
+        self.duration_seconds
+    }
+
+    /// When the plan was made.
+    pub fn at(&self) -> Moment {
+        self.at
+    }
+
+    /// From when on the session policy denies everything. Whole seconds.
+    pub fn ends_at(&self) -> Moment {
+        self.ends_at
+    }
+
+    /// May callers with the same plan share one session?
+    pub(super) fn is_shared(&self) -> bool {
+        self.cache_key.is_some()
+    }
+
+    /// Of everything that shapes the session.
+    pub(super) fn cache_key(&self) -> Option<Fingerprint> {
+        self.cache_key
+    }
+}
+
+/// Makes the plan and checks every limit that can be checked without calling AWS.
+pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, PlanError> {
+    let permit = order.permit;
+    let GrantKind::Aws(grant) = &permit.grant().kind else { return Err(PlanError::NotAws) };
+    let principal = permit.principal();
+    let granted = granted_statements(grant, order.attributes)?;
+    let ends_at = end(order)?;
+    let mut plan = Plan {
+        role_arn: grant.role_arn.as_str().to_owned(),
+        session_name: names::session_name(
+            principal.issuer.as_str(),
+            principal.subject.as_str(),
+            permit.grant().name.as_str(),
+        ),
+        source_identity: names::source_identity(principal.issuer.as_str(), principal.subject.as_str()),
+        tags: tags(grant, order.attributes)?,
+        transitive_tags: grant.transitive_tags.clone(),
+        policy: session_policy::document(granted.as_deref(), ends_at, grant.allow_assume_role)?,
+        duration_seconds: limits::duration(permit.ttl().seconds(), longest_session)?,
+        at: order.at,
+        ends_at,
+        cache_key: None,
+    };
+    limits::tags(&plan.tags, &plan.transitive_tags)?;
+    if permit.grant().break_glass.is_none() {
+        plan.cache_key = Some(cache_key(order, &plan, granted.as_deref()));
+    }
+    Ok(plan)
+}
+
+fn granted_statements(
+    grant: &AwsGrant,
+    attributes: &(dyn Attributes + Sync),
+) -> Result<Option<Vec<serde_json::Value>>, PlanError> {
+    grant.session_policy.as_ref().map(|policy| policy.render(attributes)).transpose().map_err(PlanError::Policy)
+}
+
+fn tags(grant: &AwsGrant, attributes: &(dyn Attributes + Sync)) -> Result<Vec<(String, String)>, PlanError> {
+    let render = |(key, template): &(String, crate::grants::Template)| match template.render(attributes) {
+        Ok(value) => Ok((key.clone(), value)),
+        Err(error) => Err(PlanError::Tag { key: key.clone(), error }),
+    };
+    grant.session_tags.iter().map(render).collect()
+}
+
+/// Whole seconds, rounded down: IAM compares seconds.
+fn end(order: &AwsOrder<'_>) -> Result<Moment, LimitError> {
+    let by_lifetime = order.at.floor_second().plus(order.permit.ttl().duration());
+    let end = order.exact_end.map_or(by_lifetime, |exact| by_lifetime.min(exact.floor_second()));
+    if end > order.at { Ok(end) } else { Err(LimitError::Ended(end)) }
+}
+
+/// Everything that shapes the session, each field with its length. Left out is only what follows from the rest,
+/// such as `DurationSeconds`, or from the moment. A cache that forgets a field hands one caller's credentials to another (CVE-2025-11621).
+fn cache_key(order: &AwsOrder<'_>, plan: &Plan, granted: Option<&[serde_json::Value]>) -> Fingerprint {
+    let permit = order.permit;
+    let version = permit.grant().version;
+    let granted = granted.map(|statements| serde_json::Value::from(statements).to_string());
+    let tags: Vec<&[u8]> = plan.tags.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
+    let transitive: Vec<&[u8]> = plan.transitive_tags.iter().map(String::as_bytes).collect();
+    // Two callers whose lifetime was cut by something that ends on its own share only when that ends at once for both.
+    let end = match order.exact_end {
+        Some(_) => format!("until {}", plan.ends_at.unix_seconds()),
+        None => format!("for {}", permit.ttl().seconds()),
+    };
+    Fingerprint::of_fields(&[
+        permit.principal().issuer.as_str().as_bytes(),
+        permit.principal().subject.as_str().as_bytes(),
+        permit.grant().name.as_str().as_bytes(),
+        version.as_bytes(),
+        plan.role_arn.as_bytes(),
+        if granted.is_some() { b"own policy" } else { b"role's policy" },
+        granted.unwrap_or_default().as_bytes(),
+        Fingerprint::of_fields(&tags).as_bytes(),
+        Fingerprint::of_fields(&transitive).as_bytes(),
+        plan.source_identity.as_bytes(),
+        plan.session_name.as_bytes(),
+        end.as_bytes(),
+    ])
+}

@@ -1,0 +1,152 @@
+//! The inline session policy: what the grant allows, and the statements that close it.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::LimitError;
+use crate::clock::Moment;
+
+/// Our statements' ids begin with this: AWS wants ids to be different within one policy.
+const RESERVED: &str = "Tidegate";
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    version: &'static str,
+    statement: Vec<Statement<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Statement<'a> {
+    Granted(&'a Value),
+    Ours(Ours),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ours {
+    sid: &'static str,
+    effect: &'static str,
+    action: &'static [&'static str],
+    resource: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
+}
+
+#[derive(Serialize)]
+struct Condition {
+    #[serde(rename = "DateGreaterThanEquals")]
+    not_before: CurrentTime,
+}
+
+#[derive(Serialize)]
+struct CurrentTime {
+    #[serde(rename = "aws:CurrentTime")]
+    end: String,
+}
+
+/// What a session could use to get something that outlives it: further sessions of any kind, and the JWTs that AWS
+/// signs for it.
+const OUTLIVING: &[&str] = &[
+    "sts:AssumeRole*",
+    "sts:AssumeRoot",
+    "sts:GetFederationToken",
+    "sts:GetSessionToken",
+    "sts:GetWebIdentityToken",
+];
+
+/// The whole policy, without white space. `granted` are the grant's own statements; without any, the role's own policy
+/// alone decides what is allowed.
+pub(super) fn document(
+    granted: Option<&[Value]>,
+    ends_at: Moment,
+    allow_assume_role: bool,
+) -> Result<String, LimitError> {
+    let mut statement = match granted {
+        Some(statements) => own_statements(statements)?,
+        None => vec![Statement::Ours(everything_the_role_allows())],
+    };
+    statement.push(Statement::Ours(end(ends_at)));
+    if !allow_assume_role {
+        statement.push(Statement::Ours(no_outliving()));
+    }
+    // Serialising strings and values that were JSON before cannot fail; an empty text would be refused by STS.
+    let text = serde_json::to_string(&Document { version: "2012-10-17", statement }).unwrap_or_default();
+    super::limits::policy(&text)?;
+    Ok(text)
+}
+
+fn own_statements(statements: &[Value]) -> Result<Vec<Statement<'_>>, LimitError> {
+    statements
+        .iter()
+        .map(|statement| match statement.get("Sid").and_then(Value::as_str) {
+            Some(sid) if sid.starts_with(RESERVED) => Err(LimitError::ReservedSid(sid.to_owned())),
+            _ => Ok(Statement::Granted(statement)),
+        })
+        .collect()
+}
+
+/// A session is allowed what the role *and* its session policy allow: this adds nothing to the role. It must be there,
+/// since a session policy of Denies alone would allow nothing at all.
+fn everything_the_role_allows() -> Ours {
+    Ours { sid: "TidegateRole", effect: "Allow", action: &["*"], resource: "*", condition: None }
+}
+
+/// The end. A Deny and not an Allow with a time in it: a resource policy that names the session is added to what the
+/// session policy allows, but nothing overrides a Deny. AWS judges it at each request by its own clock.
+fn end(ends_at: Moment) -> Ours {
+    let not_before = CurrentTime { end: ends_at.floor_second().to_string() };
+    let condition = Some(Condition { not_before });
+    Ours { sid: "TidegateEnd", effect: "Deny", action: &["*"], resource: "*", condition }
+}
+
+/// Credentials that this session made for itself would not carry its end.
+fn no_outliving() -> Ours {
+    Ours { sid: "TidegateNoOutliving", effect: "Deny", action: OUTLIVING, resource: "*", condition: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ends_at() -> Moment {
+        Moment::from_unix_millis(1_795_363_392_999)
+    }
+
+    #[test]
+    fn a_statement_id_of_ours_is_refused_in_a_grant() {
+        let granted = [json!({"Sid": "TidegateEnd", "Effect": "Allow", "Action": "s3:*", "Resource": "*"})];
+        assert_eq!(document(Some(&granted), ends_at(), false), Err(LimitError::ReservedSid("TidegateEnd".into())));
+    }
+
+    #[test]
+    fn a_policy_that_is_too_long_with_its_closing_statements_is_refused() {
+        let granted = [json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "x".repeat(1800)})];
+        assert!(matches!(document(Some(&granted), ends_at(), false), Err(LimitError::PolicyLength(n)) if n > 2048));
+    }
+
+    #[test]
+    fn with_a_policy_of_its_own_the_grant_is_closed_by_two_denials() {
+        let granted = [json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::orders/*"})];
+        insta::assert_snapshot!(document(Some(&granted), ends_at(), false).unwrap());
+    }
+
+    #[test]
+    fn without_a_policy_of_its_own_the_role_decides_and_the_end_stays() {
+        insta::assert_snapshot!(document(None, ends_at(), false).unwrap());
+    }
+
+    #[test]
+    fn a_grant_that_may_chain_roles_still_ends() {
+        let text = document(None, ends_at(), true).unwrap();
+        assert!(text.contains("TidegateEnd") && !text.contains("sts:AssumeRole"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_policy_allows_nothing() {
+        assert!(!document(Some(&[]), ends_at(), false).unwrap().contains("Allow"));
+    }
+}

@@ -1,0 +1,64 @@
+//! The circumstances of a request as Cedar's context.
+
+use std::net::IpAddr;
+
+use cedar_policy::{Context, RestrictedExpression as Expr};
+
+use super::IssueQuestion;
+use super::reads::{Part, Reads};
+use super::schema::{Vocabulary, uid};
+use super::values::{Members, ValueError, datetime, duration, entity, ip, text, texts};
+use crate::clock::Moment;
+use crate::principal::Authentication;
+
+/// What every action's context has.
+fn common(
+    at: Moment,
+    source_ip: Option<IpAddr>,
+    authentication: &Authentication,
+    reads: Reads,
+) -> Result<Members, ValueError> {
+    let mut members = Members::default();
+    if reads.has(Part::Now) {
+        members.put("now", datetime(at)?);
+    }
+    if let Some(address) = source_ip.filter(|_| reads.has(Part::SourceIp)) {
+        members.put("source_ip", ip(address));
+    }
+    if reads.has(Part::Auth) {
+        members.put("auth", auth(authentication)?);
+    }
+    Ok(members)
+}
+
+fn auth(facts: &Authentication) -> Result<Expr, ValueError> {
+    let mut members = Members::default();
+    members.put("issued_at", datetime(facts.issued_at)?);
+    members.optional("acr", facts.acr.as_deref());
+    members.put("amr", texts(facts.amr.iter().map(String::as_str)));
+    if let Some(at) = facts.auth_time {
+        members.put("auth_time", datetime(at)?);
+    }
+    members.record()
+}
+
+pub(super) fn issue(
+    question: &IssueQuestion<'_>,
+    words: &Vocabulary,
+    reads: Reads,
+) -> Result<Context, ValueError> {
+    let mut members = common(question.at, question.source_ip, question.authentication, reads)?;
+    if reads.has(Part::Ttl) {
+        members.put("ttl", duration(question.ttl.duration()));
+    }
+    if reads.has(Part::Scopes) {
+        members.put("scopes", texts(question.scopes.iter().map(crate::ids::Scope::as_str)));
+    }
+    if let Some(thumbprint) = question.client_cert.filter(|_| reads.has(Part::ClientCert)) {
+        members.put("client_cert", text(thumbprint));
+    }
+    if let Some(actor) = question.actor.filter(|_| reads.has(Part::Actor)) {
+        members.put("actor", entity(uid(&words.workload, &actor.id.to_string())));
+    }
+    Context::from_pairs(members.0).map_err(ValueError::of)
+}

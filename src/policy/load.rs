@@ -1,0 +1,111 @@
+//! From texts to validated policies. Every fault is found before any is reported.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use miette::Diagnostic;
+
+use super::decision::{Author, PolicyRef};
+use super::fault::{Fault, LoadError};
+use super::source::{SourceFile, Sources};
+
+/// A policy that passed strict validation, under its own name.
+#[derive(Clone, Debug)]
+pub(super) struct LoadedPolicy {
+    pub(super) name: PolicyRef,
+    pub(super) policy: Policy,
+}
+
+/// Annotations decide nothing here, so only those that say so are taken: a name, and a note for the reader.
+/// Somebody who writes `@ttl("15m")` believes in a limit that would not be there.
+const ANNOTATIONS: [&str; 2] = ["id", "doc"];
+
+/// Parses and strictly validates every file.
+pub(super) fn load(sources: &Sources, schema: &Schema) -> Result<Vec<LoadedPolicy>, LoadError> {
+    let validator = Validator::new(schema.clone());
+    let mut faults = Vec::new();
+    let mut loaded = Vec::new();
+    for file in &sources.files {
+        if let Some(policies) = parse(file, &mut faults) {
+            validate(file, &policies, &validator, &mut faults);
+            loaded.extend(policies);
+        }
+    }
+    faults.extend(sources.authors.iter().filter_map(|author| check_not_empty(*author, &loaded)));
+    LoadError::check(faults).map(|()| loaded)
+}
+
+/// A set without a policy permits nothing: whoever has one made a mistake, and would look for it elsewhere.
+fn check_not_empty(author: Author, loaded: &[LoadedPolicy]) -> Option<Fault> {
+    let advice = match author {
+        Author::Customer => "has no policy; nothing could ever be issued",
+        Author::Vendor => {
+            "has no policy; nothing could ever be issued (remove the folder when there is no vendor)"
+        }
+    };
+    let empty = !loaded.iter().any(|policy| policy.name.author() == author);
+    empty.then(|| Fault::of_file(author.as_str(), advice))
+}
+
+/// The file's policies in the order of the file; `None` when it does not parse.
+fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>> {
+    let set = match file.text.parse::<PolicySet>() {
+        Ok(set) => set,
+        Err(errors) => {
+            faults.extend(errors.iter().map(|error| Fault::of_diagnostic(&file.path(), &file.text, error)));
+            return None;
+        }
+    };
+    faults.extend(set.templates().map(|_| {
+        let advice =
+            "has a template (`?principal` or `?resource`); nothing would ever fill it: write the policy out";
+        Fault::of_file(file.path(), advice)
+    }));
+    let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy)).collect();
+    policies.sort_by_key(|(offset, _)| *offset);
+    let mut names = BTreeSet::new();
+    let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
+        let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
+        faults.extend(check_annotations(policy).map(at));
+        let name = policy.annotation("id").map_or_else(|| ordinal.to_string(), ToOwned::to_owned);
+        if !names.insert(name.clone()) {
+            faults.push(at(format!("two policies of this file are called `{name}`")));
+        }
+        let name = PolicyRef::new(file.author, &file.name, &name);
+        LoadedPolicy { policy: policy.new_id(PolicyId::new(name.as_str())), name }
+    });
+    Some(named.collect())
+}
+
+fn offset(policy: &Policy) -> usize {
+    policy.as_ref().loc().map_or(0, |place| place.span.offset())
+}
+
+fn check_annotations(policy: &Policy) -> Option<String> {
+    let stranger = policy.annotations().map(|(key, _)| key).find(|key| !ANNOTATIONS.contains(key));
+    if let Some(key) = stranger {
+        return Some(format!(
+            "`@{key}` decides nothing; write a condition (only `@id` and `@doc` are taken)"
+        ));
+    }
+    let id = policy.annotation("id")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let named = (1..=64).contains(&id.len()) && id.chars().all(fits);
+    (!named).then(|| format!("`@id` is 1-64 of `a-z A-Z 0-9 - _ .`, not `{}`", id.escape_default()))
+}
+
+/// Warnings count as faults: a policy that can never apply, or a name in look-alike letters, is not what was meant.
+fn validate(file: &SourceFile, policies: &[LoadedPolicy], validator: &Validator, faults: &mut Vec<Fault>) {
+    let unique: BTreeSet<_> = policies.iter().map(|policy| policy.policy.id()).collect();
+    if unique.len() != policies.len() {
+        return; // reported already, and no set can hold both
+    }
+    let set = match PolicySet::from_policies(policies.iter().map(|policy| policy.policy.clone())) {
+        Ok(set) => set,
+        Err(error) => return faults.push(Fault::of_file(file.path(), error.to_string())),
+    };
+    let result = validator.validate(&set, ValidationMode::Strict);
+    let fault = |diagnostic: &dyn Diagnostic| Fault::of_diagnostic(&file.path(), &file.text, diagnostic);
+    faults.extend(result.validation_errors().map(|error| fault(error)));
+    faults.extend(result.validation_warnings().map(|warning| fault(warning)));
+}
