@@ -20,7 +20,7 @@ pub(crate) struct Source {
 impl Source {
     fn new(path: String, text: String) -> Self {
         let is_test = is_test(&path);
-        let tokens = if is_test { Vec::new() } else { without_tests(lex(&text)) };
+        let tokens = if is_test { Vec::new() } else { without_tests(&lex(&text)) };
         Self { module: module_of(&path), tokens, path, text, is_test }
     }
 
@@ -65,9 +65,9 @@ fn module_of(path: &str) -> Vec<String> {
     module
 }
 
-fn without_tests(tokens: Vec<Spot>) -> Vec<Spot> {
+fn without_tests(tokens: &[Spot]) -> Vec<Spot> {
     let mut kept = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.as_slice();
+    let mut rest = tokens;
     while let Some(first) = rest.first() {
         if let Some(after) = after_test_module(rest) {
             rest = after;

@@ -116,9 +116,9 @@ fn headers(good: &str) -> Vec<String> {
         json!({ "jwk": { "kty": "oct", "k": "AA" } }),
         json!({ "typ": "JWE" }),
     ];
-    let changed = changes.iter().map(|change| encode(&merged(&header, change)));
-    let mut bad: Vec<_> = changed.clone().map(|header| format!("{header}.{payload}.{signature}")).collect();
-    bad.extend(changed.map(|header| format!("{header}.{payload}.")));
+    let altered = changes.iter().map(|change| encode(&merged(&header, change)));
+    let mut bad: Vec<_> = altered.clone().map(|header| format!("{header}.{payload}.{signature}")).collect();
+    bad.extend(altered.map(|header| format!("{header}.{payload}.")));
     bad
 }
 
