@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub struct EntropyError;
 
 /// The port through which everything unguessable arrives.
-pub trait Entropy: Send + Sync + 'static {
+pub trait Entropy: std::fmt::Debug + Send + Sync + 'static {
     /// Fills `buffer` with bytes that nobody can guess.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
 }

@@ -39,6 +39,11 @@ impl LogReader {
         Self { store }
     }
 
+    /// Would a write become durable now?
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        self.store.probe().await
+    }
+
     pub(super) async fn tile(&self, path: &TilePath, size: u64) -> Result<Option<Bytes>, ReadError> {
         let Some(first) = path.first().filter(|_| path.is_within(size)) else {
             return Ok(None);

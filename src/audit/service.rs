@@ -195,6 +195,11 @@ impl AuditLog {
         room && self.shared.state.healthy.load(Ordering::Relaxed)
     }
 
+    /// Would an entry become durable now? Asks the store; [`is_healthy`](Self::is_healthy) only remembers.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.shared.reader.probe().await
+    }
+
     /// Takes no more entries, makes those that wait durable, and returns when the writer has ended.
     pub async fn drain(&self) {
         self.shared.queue.store(None);

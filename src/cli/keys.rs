@@ -11,7 +11,7 @@ use super::Output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::http::OperatorKey;
-use crate::keys::Kek;
+use crate::server;
 
 /// Subcommands of `tidegate keys`.
 #[derive(Debug, clap::Subcommand)]
@@ -72,8 +72,8 @@ async fn ask(args: &Args, method: &str, path: &str) -> anyhow::Result<Value> {
 }
 
 fn operator_key(settings: &Settings) -> anyhow::Result<OperatorKey> {
-    let kek = Kek::from_source(&settings.keys.kek)?;
-    Ok(OperatorKey::new(&kek.derive("tidegate operator v1")))
+    let kek = server::key_encryption_key(&settings.keys.kek)?;
+    Ok(OperatorKey::new(&kek.derive(server::OPERATOR_PURPOSE)?))
 }
 
 fn print_list(answer: &Value, output: &Output) -> anyhow::Result<()> {

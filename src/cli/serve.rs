@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Output, check, logging};
-use crate::clock::SystemClock;
-use crate::entropy::SystemEntropy;
-use crate::server::{self, Running};
+use crate::server::{self, Ports, Running};
 
 /// Arguments of `tidegate serve`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +28,7 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<ExitCode>
     };
     logging::start(&settings.log);
     let mut signals = Signals::listen()?;
-    let running = server::start(settings, Arc::new(SystemClock::start()), Arc::new(SystemEntropy::new())).await?;
+    let running = server::start(settings, Ports::system()).await?;
     tracing::info!(
         public.address = %running.public_address(),
         ops.address = %running.ops_address(),

@@ -26,7 +26,6 @@ pub use broker::{
 pub use duration::{format_duration, parse_duration};
 pub use faults::{Fault, Faults};
 pub use issuers::{ProfileDefaults, profile_defaults};
-pub use net::Network;
 pub use secret_source::SecretSource;
 pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
 pub use shape::{SHAPES, Shape};

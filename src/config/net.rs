@@ -1,52 +1,8 @@
-//! Addresses: URLs that may be plain, networks of proxies.
-
-use std::net::IpAddr;
+//! URLs that may be plain.
 
 use url::{Host, Url};
 
 use super::faults::quoted;
-
-/// A network such as `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Reads `10.0.0.0/8`, `::1/128` or a single address.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
-            Some(_) => return None,
-            None => most,
-        };
-        (prefix <= most).then_some(Self { address, prefix })
-    }
-
-    /// Is `address` inside? An IPv4 address inside IPv6 counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
-                same_prefix(u128::from(ours.to_bits()), u128::from(theirs.to_bits()), 32, self.prefix)
-            }
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
-                same_prefix(ours.to_bits(), theirs.to_bits(), 128, self.prefix)
-            }
-            _ => false,
-        }
-    }
-}
-
-fn same_prefix(left: u128, right: u128, width: u32, prefix: u8) -> bool {
-    (left ^ right).checked_shr(width - u32::from(prefix)).unwrap_or(0) == 0
-}
 
 /// Does the URL name this machine, literally? Names are not resolved: `localhost` is the only one that counts.
 pub(super) fn is_loopback(url: &Url) -> bool {
@@ -103,39 +59,6 @@ pub(super) fn web_url(text: &str) -> Result<Url, (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn inside(network: &str, address: &str) -> bool {
-        Network::parse(network).unwrap().contains(address.parse().unwrap())
-    }
-
-    #[test]
-    fn networks_that_are_none_are_refused() {
-        for bad in [
-            "",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "::/129",
-            "10.0.0.0/+8",
-            "10.0.0.0/",
-            "example.com",
-            "10.0.0.0/8/8",
-        ] {
-            assert_eq!(Network::parse(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_is_inside_by_its_leading_bits() {
-        assert!(inside("10.0.0.0/8", "10.255.1.2"));
-        assert!(!inside("10.0.0.0/8", "11.0.0.1"));
-        assert!(inside("0.0.0.0/0", "8.8.8.8"));
-        assert!(inside("192.0.2.7", "192.0.2.7"));
-        assert!(!inside("192.0.2.7", "192.0.2.6"));
-        assert!(inside("::/0", "2001:db8::1"));
-        assert!(inside("2001:db8::/32", "2001:db8:1::1"));
-        assert!(inside("10.0.0.0/8", "::ffff:10.0.0.1"), "IPv4 written as IPv6");
-        assert!(!inside("::/0", "10.0.0.1"), "another family is never inside");
-    }
 
     #[test]
     fn plain_http_is_for_loopback_literals_only() {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::faults::quoted;
-use super::net::{Network, web_url};
+use super::net::web_url;
 use super::reader::{At, Section};
 use super::secret_source::readable_file;
 use super::shape;
 use crate::ids::IssuerUrl;
+use crate::network::Network;
 
 /// The listeners and their limits.
 #[derive(Clone, Debug)]

@@ -12,7 +12,8 @@ use axum::routing::get;
 use super::edge::Peer;
 use super::problem::problem;
 use super::routes::{CHECKPOINT, LOG_KEY, TILE};
-use crate::audit::{AuditLog, TilePath};
+use crate::audit::AuditLog;
+use crate::audit::tile::TilePath;
 
 /// Tiles never change once they are served.
 const FOREVER: &str = "public, max-age=31536000, immutable";

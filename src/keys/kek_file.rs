@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Kek;
 use crate::entropy::{Entropy, EntropyError, bytes};
+use crate::secret::SecretText;
 
 /// Base64 of 32 bytes is 44 characters and, perhaps, a line end: more is no key.
 const LONGEST_FILE: u64 = 64;
@@ -37,6 +38,9 @@ pub enum KekFileError {
     /// Neither 32 raw bytes nor base64 of 32 bytes.
     #[error("the key-encryption key `{}` is neither 32 random bytes nor their base64", .0.display())]
     Malformed(PathBuf),
+    /// The same, for a value in the configuration.
+    #[error("`keys.kek` is not the base64 of 32 random bytes: make one with `openssl rand -base64 32`")]
+    MalformedValue,
     /// It will not be overwritten.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
@@ -67,6 +71,12 @@ impl Kek {
         let malformed = || KekFileError::Malformed(path.to_owned());
         let secret = parse(&content).ok_or_else(malformed)?;
         Self::from_bytes(&secret).map_err(|_| malformed())
+    }
+
+    /// From the base64 of 32 bytes, for a key that stands in the configuration itself.
+    pub fn from_text(text: &SecretText) -> Result<Self, KekFileError> {
+        let secret = parse(text.expose().as_bytes()).ok_or(KekFileError::MalformedValue)?;
+        Self::from_bytes(&secret).map_err(|_| KekFileError::MalformedValue)
     }
 
     /// Makes a new key in a file that does not exist yet, readable by its owner only. For first starts that a person

@@ -18,7 +18,9 @@ pub use key_ring::KeyRing;
 pub use note::NoteSigner;
 pub use schedule::{KeyTimes, Schedule, ScheduleError};
 pub use seal::Kek;
-pub use service::{KeyService, KeyServiceError, Settings, open_or_create_log_signer};
+pub use service::{
+    KeyService, KeyServiceError, LogKeyError, Rotation, RsaKey, Settings, open_or_create_log_signer,
+};
 pub use signing::{SigningAlgorithm, SigningKey};
 
 /// A key could not be read, made or used. No variant holds key material.

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf;
 use zeroize::Zeroizing;
 
 use super::KeyError;
@@ -19,6 +20,8 @@ const ID_LEN: usize = 8;
 /// A key-encryption key: 32 bytes that never leave the process. `Debug` shows its id only.
 pub struct Kek {
     key: LessSafeKey,
+    /// HKDF's first half (RFC 5869 §2.2): whatever else is derived from the key tells nothing about it.
+    extracted: hkdf::Prk,
     id: [u8; ID_LEN],
 }
 
@@ -33,7 +36,18 @@ impl Kek {
     pub fn from_bytes(secret: &[u8; 32]) -> Result<Self, KeyError> {
         let key = UnboundKey::new(&AES_256_GCM, secret)
             .map_err(|_| KeyError::Invalid("a key-encryption key has 32 bytes"))?;
-        Ok(Self { key: LessSafeKey::new(key), id: id_of(secret) })
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tidegate key-encryption key").extract(secret);
+        Ok(Self { key: LessSafeKey::new(key), extracted, id: id_of(secret) })
+    }
+
+    /// 32 bytes that are good for `purpose` only (HKDF-SHA256, RFC 5869).
+    pub fn derive(&self, purpose: &str) -> Result<[u8; 32], KeyError> {
+        let mut derived = [0; 32];
+        self.extracted
+            .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut derived))
+            .map_err(|_| KeyError::Invalid("nothing can be derived for that purpose"))?;
+        Ok(derived)
     }
 
     /// Seals `private`, which is used for `purpose` (such as `token`). The blob opens only for the same purpose and `kid`, so that whoever can write to the store
@@ -148,6 +162,15 @@ mod tests {
         let (kek, blob) = sealed();
         assert!(!blob.windows(7).any(|window| window == b"private"));
         assert_eq!(&**kek.open("token", &kid("k1"), &blob).unwrap(), b"private");
+    }
+
+    #[test]
+    fn what_is_derived_differs_by_purpose_and_key() {
+        let (kek, _) = sealed();
+        let other = Kek::from_bytes(&[8; 32]).unwrap();
+        assert_ne!(kek.derive("a").unwrap(), kek.derive("b").unwrap());
+        assert_ne!(kek.derive("a").unwrap(), other.derive("a").unwrap());
+        assert_eq!(kek.derive("a").unwrap(), kek.derive("a").unwrap());
     }
 
     #[test]

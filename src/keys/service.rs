@@ -13,6 +13,7 @@ use crate::audit::{AuditLog, Effect, Event, RecordError, Submission};
 use crate::clock::{Clock, Moment};
 use crate::entropy::{Entropy, EntropyError};
 use crate::ids::{Kid, RequestId};
+use crate::secret::SecretText;
 use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
 
 mod log_key;
@@ -30,9 +31,17 @@ pub struct Settings {
     pub algorithm: SigningAlgorithm,
     /// When keys follow one another.
     pub schedule: Schedule,
-    /// PEM (PKCS#8) with the RSA key, for [`SigningAlgorithm::Rs256`] only. It rotates when the file holds another key
-    /// by the time a rotation is due.
-    pub rsa_key_file: Option<PathBuf>,
+    /// The RSA key, for [`SigningAlgorithm::Rs256`] only.
+    pub rsa_key: Option<RsaKey>,
+}
+
+/// Where the RSA key is, as PEM (PKCS#8).
+#[derive(Clone, Debug)]
+pub enum RsaKey {
+    /// It rotates when the file holds another key by the time a rotation is due.
+    File(PathBuf),
+    /// In the configuration itself: it never rotates.
+    Value(SecretText),
 }
 
 /// Keys could not be read, made or changed. The live keys stay as they were.
@@ -75,7 +84,8 @@ pub enum KeyServiceError {
 }
 
 /// The answer to a request to rotate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rotation {
     /// A new key is published and signs from then on.
     Announced(Moment),
@@ -192,6 +202,11 @@ impl KeyService {
         Ok(kid)
     }
 
+    /// Every kept key, the log's too, in the order of creation.
+    pub async fn list(&self, at: Moment) -> Result<Vec<ListedKey>, StoreError> {
+        list(&*self.store, at).await
+    }
+
     async fn perform(&self, step: Step, rows: &[KeyRow], at: Moment) -> Result<(), KeyServiceError> {
         match step {
             Step::Create { active_from } => self.create(active_from, rows, at).await.map(drop),
@@ -252,7 +267,10 @@ impl KeyService {
     }
 
     async fn import(&self) -> Result<Zeroizing<Vec<u8>>, KeyServiceError> {
-        let path = self.settings.rsa_key_file.clone().ok_or(KeyServiceError::NoRsaKeyFile)?;
+        let path = match self.settings.rsa_key.clone().ok_or(KeyServiceError::NoRsaKeyFile)? {
+            RsaKey::File(path) => path,
+            RsaKey::Value(pem) => return Ok(SigningKey::pkcs8_from_pem(pem.expose().as_bytes())?),
+        };
         match tokio::fs::read(&path).await {
             Ok(pem) => Ok(SigningKey::pkcs8_from_pem(&Zeroizing::new(pem))?),
             Err(source) => Err(KeyServiceError::RsaKeyFile { path, source }),

@@ -105,6 +105,11 @@ impl SigningKey {
         Ok(Zeroizing::new(document.as_ref().to_vec()))
     }
 
+    /// A new key that is kept nowhere.
+    pub fn generate(algorithm: SigningAlgorithm) -> Result<Self, KeyError> {
+        Self::from_pkcs8(algorithm, &Self::generate_pkcs8(algorithm)?)
+    }
+
     /// Reads PKCS#8 DER. RSA keys under 2048 bits are refused.
     pub fn from_pkcs8(algorithm: SigningAlgorithm, der: &[u8]) -> Result<Self, KeyError> {
         let random = SystemRandom::new();

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use axum_server::tls_rustls::RustlsConfig;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::StartError;
+use super::{AwsIdentity, Ports, StartError};
 use super::certificates::Certificates;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
-use crate::config::{AwsSettings, KeySettings, Rate, ServerSettings, Settings};
+use crate::config::{AwsSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
@@ -18,12 +18,16 @@ use crate::http::{
     AbuseLimit, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors,
     Readiness,
 };
+use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};
-use crate::keys::{self, Kek, KeyService, Schedule};
+use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
 use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
+
+/// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
+pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
 
 /// Every room, built.
 #[derive(Debug)]
@@ -49,27 +53,27 @@ impl Rooms {
     pub(super) async fn build(
         settings: Settings,
         tls: Option<RustlsConfig>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        ports: Ports,
     ) -> Result<Self, StartError> {
+        let (clock, entropy) = (ports.clock, ports.entropy);
         let store = store::open(&settings.store.url).await?;
-        let kek = Arc::new(Kek::from_source(&settings.keys.kek.read()?)?);
+        let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
         let origin = &settings.audit.origin;
         let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;
         let audit = AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        let operator = Arc::new(kek.derive("tidegate operator v1"));
+        let operator = Arc::new(kek.derive(OPERATOR_PURPOSE)?);
         let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
-        let federation = Arc::new(Federation::new(settings.issuers, Arc::clone(&clock))?);
+        let federation = Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
-        let aws = aws_issuer(settings.aws.as_ref(), &catalog, &clock, &entropy).await?;
+        let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
             policy: Arc::clone(&policy),
-            jwt: JwtIssuer::new(settings.server.issuer.clone(), keys.ring(), Arc::clone(&entropy)),
+            jwt: JwtIssuer::new(settings.server.issuer.as_str(), keys.ring(), Arc::clone(&entropy)),
             aws,
             audit: audit.clone(),
             clock: Arc::clone(&clock),
@@ -150,6 +154,21 @@ pub(super) fn metrics_recorder() -> PrometheusHandle {
         .clone()
 }
 
+/// The key-encryption key, wherever the configuration says it is.
+pub(crate) fn key_encryption_key(source: &SecretSource) -> Result<Kek, KekFileError> {
+    match source {
+        SecretSource::File(path) => Kek::read(path),
+        SecretSource::Value(text) => Kek::from_text(text),
+    }
+}
+
+fn rsa_key(source: SecretSource) -> RsaKey {
+    match source {
+        SecretSource::File(path) => RsaKey::File(path),
+        SecretSource::Value(text) => RsaKey::Value(text),
+    }
+}
+
 async fn key_service(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -159,12 +178,12 @@ async fn key_service(
     entropy: &Arc<dyn Entropy>,
 ) -> Result<KeyService, StartError> {
     let longest = settings.grants.iter().map(|grant| grant.caps.max.duration()).max().unwrap_or_default();
-    let schedule = Schedule::new(settings.keys.rotate_every, settings.keys.publish_ahead, longest)
+    let schedule = Schedule::new(settings.keys.rotate_every, Some(settings.keys.publish_ahead), longest)
         .map_err(|error| StartError::Settings(error.to_string()))?;
     let key_settings = keys::Settings {
         algorithm: settings.keys.algorithm,
         schedule,
-        rsa_key: settings.keys.rsa_key.clone(),
+        rsa_key: settings.keys.rsa_key.clone().map(rsa_key),
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
     Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
@@ -172,20 +191,24 @@ async fn key_service(
 
 async fn aws_issuer(
     settings: Option<&AwsSettings>,
+    identity: AwsIdentity,
     catalog: &Catalog,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Option<AwsIssuer>, StartError> {
     let wanted = catalog.iter().any(|grant| matches!(grant.kind, GrantKind::Aws(_)));
     let Some(settings) = settings.filter(|_| wanted) else { return Ok(None) };
-    let settings = crate::issuance::AwsSettings {
-        region: settings.region.clone(),
+    let settings = aws::Settings {
+        region: Some(settings.region.clone()),
         sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
         ca_file: settings.ca_file.clone(),
-        external_id: settings.external_id.clone(),
+        ..aws::Settings::default()
     };
-    let issuer = AwsIssuer::new(settings, Arc::clone(clock), Arc::clone(entropy)).await;
-    issuer.map(Some).map_err(|error| StartError::Aws(error.to_string()))
+    let client = match identity {
+        AwsIdentity::DefaultChain => StsClient::connect(settings, Arc::clone(entropy)).await?,
+        AwsIdentity::Fixed(credentials) => StsClient::with_credentials(settings, *credentials, Arc::clone(entropy))?,
+    };
+    Ok(Some(AwsIssuer::new(client, Arc::clone(clock))))
 }
 
 fn metadata(server: &ServerSettings, keys: &KeySettings, catalog: &Catalog) -> Metadata {

@@ -14,12 +14,13 @@ use std::time::Duration;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::task::JoinSet;
 
+pub(crate) use build::{OPERATOR_PURPOSE, key_encryption_key};
 pub use tls::{TlsError, install_provider as install_crypto_provider, server_config};
 
 use crate::audit::{Event, RecordError, Submission};
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
-use crate::entropy::{Entropy, EntropyError};
+use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 use crate::http;
 use crate::ids::RequestId;
 use build::Rooms;
@@ -40,9 +41,6 @@ pub enum StartError {
     /// The log's key.
     #[error("the log's key cannot be opened: {0}")]
     LogKey(#[from] crate::keys::LogKeyError),
-    /// The audit log.
-    #[error("the audit log cannot be opened: {0}")]
-    Audit(String),
     /// The token keys.
     #[error("the token keys cannot be opened: {0}")]
     Keys(#[from] crate::keys::KeyServiceError),
@@ -55,12 +53,12 @@ pub enum StartError {
     /// Settings that only make sense together.
     #[error("{0}")]
     Settings(String),
-    /// A secret's file.
-    #[error("a secret cannot be read: {0}")]
-    Secret(#[from] std::io::Error),
+    /// Deriving from the key-encryption key.
+    #[error(transparent)]
+    Derive(#[from] crate::keys::KeyError),
     /// AWS.
     #[error("AWS cannot be used: {0}")]
-    Aws(String),
+    Aws(#[from] crate::issuance::aws::ConnectError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -84,16 +82,43 @@ pub struct Running {
     tasks: JoinSet<()>,
 }
 
+/// What the broker takes from its surroundings.
+#[derive(Debug)]
+pub struct Ports {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// As whom the broker calls AWS.
+    pub aws_identity: AwsIdentity,
+}
+
+/// As whom the broker calls AWS.
+#[derive(Debug)]
+pub enum AwsIdentity {
+    /// AWS's default chain: environment, profile, web identity, container, instance.
+    DefaultChain,
+    /// These credentials: for the demo's stand-in and for tests. The configuration has no way to say this on purpose.
+    Fixed(Box<aws_credential_types::Credentials>),
+}
+
+impl Ports {
+    /// The operating system's clock and generator, AWS's default chain.
+    pub fn system() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::start()),
+            entropy: Arc::new(SystemEntropy::new()),
+            aws_identity: AwsIdentity::DefaultChain,
+        }
+    }
+}
+
 /// Builds everything and serves. Returns when both listeners accept.
-pub async fn start(
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Result<Running, StartError> {
+pub async fn start(settings: Settings, ports: Ports) -> Result<Running, StartError> {
     let server = settings.server.clone();
     let tls = server.tls.as_ref().map(server_config).transpose()?.map(RustlsConfig::from_config);
     let metrics = build::metrics_recorder();
-    let rooms = Arc::new(Rooms::build(settings, tls.clone(), clock, entropy).await?);
+    let rooms = Arc::new(Rooms::build(settings, tls.clone(), ports).await?);
     rooms.record_start().await?;
     let doors = rooms.doors();
     let max_connections = server.limits.max_connections;

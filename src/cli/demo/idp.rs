@@ -33,7 +33,7 @@ impl Idp {
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
         }));
-        let jwks = Arc::new(json!({ "keys": [key.public_jwk()] }));
+        let jwks = Arc::new(json!({ "keys": [key.public()] }));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(move || answer(Arc::clone(&discovery))))
             .route("/jwks", get(move || answer(Arc::clone(&jwks))));

@@ -12,6 +12,11 @@ use axum::routing::post;
 
 use crate::clock::{Clock, Moment};
 
+/// What the broker signs its calls to the stand-in with. The stand-in does not look.
+pub(super) fn credentials() -> aws_credential_types::Credentials {
+    aws_credential_types::Credentials::new("AKIASTANDINSTANDIN00", "opens/nothing", None, None, "demo stand-in")
+}
+
 /// The stand-in.
 #[derive(Clone)]
 pub(super) struct Sts {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::idp::Idp;
-use super::sts::Sts;
+use super::sts::{self, Sts};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy, bytes};
 use crate::keys::Kek;
-use crate::server::{self, Running};
+use crate::server::{self, AwsIdentity, Ports, Running};
 
 const CUSTOMER_POLICY: &str = r#"// Written by the customer: who may have what, at most.
 @id("billing-reads-the-ledger")
@@ -66,7 +66,8 @@ impl World {
         folder.write("tidegate.toml", &configuration(&idp.url, &sts.url))?;
         Kek::create(&folder.path("kek"), &*entropy).context("the demo's key-encryption key")?;
         let settings = crate::config::load(&folder.path("tidegate.toml"))?;
-        let broker = server::start(settings, Arc::clone(&clock), entropy).await?;
+        let aws_identity = AwsIdentity::Fixed(Box::new(sts::credentials()));
+        let broker = server::start(settings, Ports { clock: Arc::clone(&clock), entropy, aws_identity }).await?;
         Ok(Self { idp, sts, clock, folder, broker })
     }
 
@@ -110,8 +111,6 @@ dir = "policies"
 [aws]
 region = "eu-central-1"
 sts_endpoint = "{sts}"
-access_key_id = "AKIASTANDINSTANDIN00"
-secret_access_key = "stand-in/secret/that/opens/nothing/00000"
 
 [[issuers]]
 name = "demo-cluster"
