@@ -17,6 +17,7 @@ mod journeys {
 
     mod aws_access_ends;
     mod aws_plumbing;
+    mod checkpoint_verifiers;
     mod full_disk;
     mod issuer_key_rotation;
     mod kill_nine;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::tools;
 
-/// PyJWT checks a token by the broker's published keys: header and claims, or why not.
+/// `PyJWT` checks a token by the broker's published keys: header and claims, or why not.
 pub(crate) fn verify_with_pyjwt(issuer: &str, audience: &str, token: &str) -> Result<Value, Value> {
     answer(tools::ask(tools::python("verify_jwt.py").args([issuer, audience]), token))
 }

@@ -21,7 +21,9 @@ pub(crate) fn python(script: &str) -> Command {
 /// `node SCRIPT …` beside the counterparts' modules.
 pub(crate) fn node(script: &str) -> Command {
     present(&counterparts().join("node_modules/oidc-provider"));
-    let mut command = Command::new("node");
+    // Installed there when the machine's own is missing or too old.
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/node");
+    let mut command = if bundled.exists() { Command::new(bundled) } else { Command::new("node") };
     command.arg(counterparts().join(script));
     without_ambient_settings(command)
 }

@@ -76,7 +76,7 @@ impl Reader<'_> {
             }
             "tidegate" if leads_on => Some(Vec::new()),
             "self" if leads_on => Some(self.here()),
-            "super" if leads_on => self.above(self.here()),
+            "super" if leads_on => Self::above(self.here()),
             name if leads_on => self.names.get(name).cloned(),
             _ => None,
         }
@@ -86,7 +86,7 @@ impl Reader<'_> {
         self.source.module.iter().chain(self.inline.iter().map(|(name, _)| name)).cloned().collect()
     }
 
-    fn above(&self, mut module: Vec<String>) -> Option<Vec<String>> {
+    fn above(mut module: Vec<String>) -> Option<Vec<String>> {
         module.pop().map(|_| module)
     }
 
@@ -105,7 +105,7 @@ impl Reader<'_> {
                 }
                 match next.word() {
                     Some("super") => {
-                        let above = self.above(path).unwrap_or_default();
+                        let above = Self::above(path).unwrap_or_default();
                         self.tree(tokens, at + 2, above)
                     }
                     Some("self") => self.tree(tokens, at + 2, path),

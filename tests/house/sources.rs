@@ -12,14 +12,16 @@ pub(crate) struct Source {
     /// Its module: `["store", "sqlite", "log"]`; empty for `lib.rs`.
     pub(crate) module: Vec<String>,
     pub(crate) text: String,
+    pub(crate) is_test: bool,
     /// Without `#[cfg(test)] mod … { … }`; none for a file of tests.
     pub(crate) tokens: Vec<Spot>,
 }
 
 impl Source {
     fn new(path: String, text: String) -> Self {
-        let tokens = if is_test(&path) { Vec::new() } else { without_tests(lex(&text)) };
-        Self { module: module_of(&path), tokens, path, text }
+        let is_test = is_test(&path);
+        let tokens = if is_test { Vec::new() } else { without_tests(&lex(&text)) };
+        Self { module: module_of(&path), tokens, path, text, is_test }
     }
 
     /// A source that is not there, to see whether the rules find what is wrong with it.
@@ -63,9 +65,9 @@ fn module_of(path: &str) -> Vec<String> {
     module
 }
 
-fn without_tests(tokens: Vec<Spot>) -> Vec<Spot> {
+fn without_tests(tokens: &[Spot]) -> Vec<Spot> {
     let mut kept = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.as_slice();
+    let mut rest = tokens;
     while let Some(first) = rest.first() {
         if let Some(after) = after_test_module(rest) {
             rest = after;

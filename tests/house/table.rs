@@ -4,11 +4,14 @@ use super::imports::{Import, imports};
 use super::sources::Source;
 
 /// Values and tiny ports that everybody may have. They know nothing of ours but each other.
-const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "secret", "telemetry"];
+const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "network", "secret", "telemetry"];
 
 /// The rooms that the use cases and services stand on.
 const ROOMS: &[&str] =
     &["federation", "principal", "grants", "keys", "audit", "policy", "issuance", "breakglass", "store"];
+
+/// Known to the roots of composition only.
+const BACKENDS: &[&str] = &["store::sqlite", "store::postgres"];
 
 /// The roots of composition: they know every concrete type, and nobody imports them.
 const ROOTS: &[&str] = &["", "main", "server", "cli", "demo"];
@@ -29,8 +32,12 @@ const fn rule(module: &'static str, may: &'static [&'static str]) -> Rule {
 }
 
 const fn service(module: &'static str) -> Rule {
-    Rule { module, may: ROOMS, never: &["store::sqlite", "store::postgres"], pure: false }
+    Rule { module, may: ROOMS, never: BACKENDS, pure: false }
 }
+
+/// A door knows what comes in and what goes out, never how it was decided or made.
+const DOOR: &[&str] =
+    &["exchange", "audit", "keys", "breakglass", "principal", "grants", "federation::UnverifiedToken"];
 
 const RULES: &[Rule] = &[
     Rule { pure: true, ..rule("principal", &[]) },
@@ -40,7 +47,9 @@ const RULES: &[Rule] = &[
     rule("federation", &[]),
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
-    service("audit::service"),
+    Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store"]) },
+    Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store"]) },
+    Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),
@@ -51,11 +60,9 @@ const RULES: &[Rule] = &[
         ..rule("store", &["keys", "audit", "breakglass"])
     },
     service("exchange"),
-    // A door knows what comes in and what goes out, never how it was decided or made.
-    rule(
-        "http",
-        &["exchange", "audit", "keys", "breakglass", "principal", "grants", "federation::UnverifiedToken"],
-    ),
+    rule("http", DOOR),
+    // Readiness asks whether any issuer's keys are known.
+    rule("http::ops", &["exchange", "audit", "keys", "federation::Federation"]),
     Rule {
         never: &["keys::service", "audit::service", "audit::AuditLog", "breakglass::service"],
         ..rule(

@@ -7,7 +7,7 @@ use crate::harness::aws::{Aws, Read};
 use crate::harness::{OidcProvider, Setup};
 
 /// Long enough for one start of Python on a busy machine.
-const WINDOW: &str = "15s";
+const WINDOW: &str = "20s";
 
 fn denied() -> Read {
     Read::Refused("AccessDenied".to_owned())

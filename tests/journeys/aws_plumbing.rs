@@ -34,7 +34,7 @@ async fn sts_credentials_reach_the_workload_and_the_record() {
         place("aws.assume_role.requested") < place("credential.issued"),
         "the intent comes first: {kinds:?}"
     );
-    let issued = entries[place("credential.issued")].json.to_string();
-    assert!(issued.contains(answer.text("/aws/AccessKeyId")), "CloudTrail joins by the access key id");
-    assert!(!issued.contains(answer.text("/aws/SecretAccessKey")));
+    let record = entries[place("credential.issued")].json.to_string();
+    assert!(record.contains(answer.text("/aws/AccessKeyId")), "CloudTrail joins by the access key id");
+    assert!(!record.contains(answer.text("/aws/SecretAccessKey")));
 }
