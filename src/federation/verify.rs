@@ -142,6 +142,11 @@ impl Federation {
         self.issuers.iter().map(Issuer::health).collect()
     }
 
+    /// The settings of the issuer that the configuration calls `name`.
+    pub fn issuer(&self, name: &IssuerName) -> Option<&IssuerSettings> {
+        self.settings().find(|settings| settings.name == *name)
+    }
+
     /// The settings of every issuer.
     pub fn settings(&self) -> impl Iterator<Item = &IssuerSettings> {
         self.issuers.iter().map(|issuer| &issuer.settings)

@@ -419,3 +419,22 @@ fn a_refusal_never_quotes_the_token() {
     let token = UnverifiedToken::new("eyJ.secret.sig".to_owned());
     assert_eq!(format!("{token:?}"), "UnverifiedToken");
 }
+
+proptest::proptest! {
+    /// The universal rule behind every vector: whatever a stranger does to a good token, it is no good token.
+    #[test]
+    fn no_altered_token_is_accepted(
+        position in proptest::prelude::any::<proptest::sample::Index>(),
+        replacement in "[-A-Za-z0-9_.=]{0,3}",
+        cut in 0_usize..4,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let key = TestKey::ed25519("k");
+        let fixture = Fixture::new(&[&key]);
+        let token = key.token(&claims());
+        let (before, after) = token.split_at(position.index(token.len()));
+        let altered = format!("{before}{replacement}{}", after.get(cut..).unwrap_or_default());
+        proptest::prop_assume!(altered != token);
+        proptest::prop_assert!(runtime.block_on(fixture.verify(&altered)).is_err());
+    }
+}
