@@ -187,6 +187,7 @@ mod tests {
     use crate::keys::SigningAlgorithm;
     use crate::secret::Fingerprint;
 
+    #[derive(Debug)]
     struct Counting;
 
     impl Entropy for Counting {
