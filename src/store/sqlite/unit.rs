@@ -67,6 +67,13 @@ impl Slot {
         self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("the connection was lost".to_owned()))
     }
 
+    /// What a broken connection leaves.
+    #[cfg(test)]
+    pub(super) async fn close_for_test(&mut self) {
+        use sqlx::Connection as _;
+        self.connection.take().unwrap().close().await.unwrap();
+    }
+
     async fn roll_back_unfinished(&mut self) {
         if !std::mem::take(&mut self.unfinished) {
             return;
