@@ -161,6 +161,48 @@ async fn an_entry_over_the_limit_is_refused_and_the_log_goes_on() {
 }
 
 #[tokio::test]
+async fn while_the_database_is_away_nothing_is_recorded_and_later_the_log_goes_on() {
+    let bench = Bench::new();
+    let log = bench.log().await;
+    log.record(claiming(&["a"])).await.unwrap();
+    let (path, away) = (bench.folder.path().join("t.db"), bench.folder.path().join("away.db"));
+    std::fs::rename(&path, &away).unwrap();
+    for _ in 0..3 {
+        assert_eq!(log.record(claiming(&["b"])).await.unwrap_err(), RecordError::Unavailable);
+    }
+    assert!(!log.is_healthy());
+    std::fs::rename(&away, &path).unwrap();
+    assert_eq!(log.record(claiming(&["b"])).await.unwrap().index(), 1);
+    assert!(log.is_healthy());
+}
+
+#[tokio::test]
+async fn when_the_disk_hangs_the_queue_refuses_instead_of_growing() {
+    let bench = Bench::new();
+    let store = bench.store().await;
+    let log = bench.log_on(Arc::clone(&store)).await;
+    let hanging = store.begin().await.unwrap();
+    let mut waiting = Vec::new();
+    let mut refused = 0;
+    for n in 0..3_000 {
+        let mut record = Box::pin(log.record(stopped(&n.to_string())));
+        match futures_util::poll!(record.as_mut()) {
+            std::task::Poll::Pending => waiting.push(record),
+            std::task::Poll::Ready(outcome) => {
+                assert_eq!(outcome.unwrap_err(), RecordError::Unavailable);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && !log.is_healthy());
+    drop(hanging);
+    let (all, outcomes) = (waiting.len() as u64, futures_util::future::join_all(waiting).await);
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!(log.size(), all);
+    assert!(log.is_healthy());
+}
+
+#[tokio::test]
 async fn an_entry_is_durable_even_when_its_caller_goes_away() {
     let bench = Bench::new();
     let log = bench.log().await;

@@ -87,7 +87,7 @@ pub async fn verify(
     let (checkpoint, note) = newest(source, key).await?;
     let watch = saved.as_ref().map(|saved| saved.size);
     let walk = walk::walk(source, checkpoint.size, watch, progress).await?;
-    let saved = saved.map(|saved| faults::compare(saved, &checkpoint, walk.root_at_watch));
+    let saved = saved.map(|saved| faults::compare(&saved, &checkpoint, walk.root_at_watch));
     let mut found = walk.faults;
     if walk.root != Some(checkpoint.root) && found.is_empty() {
         found.push(Fault::Root);

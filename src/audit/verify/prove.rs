@@ -1,5 +1,7 @@
 //! Single entries and their receipts from a log's files.
 
+use std::collections::btree_map::Entry;
+
 use bytes::Bytes;
 
 use super::{Source, SourceError, VerifyError, fetch_tile, newest};
@@ -52,11 +54,10 @@ pub async fn prove(
     for node in path.iter().flat_map(nodes_of) {
         let (level, range) = place_of(node);
         let (kind, tile) = (TileKind::Hashes(level), range.start / TILE_WIDTH);
-        if !tiles.0.contains_key(&(level, tile)) {
+        if let Entry::Vacant(missing) = tiles.0.entry((level, tile)) {
             let path = newest_tile(kind, tile, size).ok_or(ProveError::OutOfRange { index, size })?;
             let bytes = fetch_tile(source, path).await?.ok_or(ProveError::Tile(path))?;
-            let hashes = decode_hashes(&bytes, path.width()).ok_or(ProveError::Tile(path))?;
-            tiles.0.insert((level, tile), hashes);
+            missing.insert(decode_hashes(&bytes, path.width()).ok_or(ProveError::Tile(path))?);
         }
     }
     let root =

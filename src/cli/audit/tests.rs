@@ -4,6 +4,7 @@ use clap::Parser as _;
 
 use super::*;
 use crate::audit::tests::{Bench, fill};
+use crate::audit::tile::{TileKind, TilePath, available};
 use crate::cli::OutputFormat;
 
 #[derive(Debug, clap::Parser)]
@@ -33,8 +34,6 @@ async fn mirror(bench: &Bench, entries: u64, name: &str) -> String {
     log.drain().await;
     folder.to_str().unwrap().to_owned()
 }
-
-use crate::audit::tile::{TileKind, TilePath, available};
 
 #[tokio::test]
 async fn a_truncated_source_is_refused_by_verify_and_does_not_harm_a_mirror() {
@@ -86,6 +85,28 @@ async fn a_receipt_is_refused_for_another_entry_and_holds_for_its_own() {
     std::fs::write(&entry, "{}").unwrap();
     assert!(!run(&check).await.unwrap());
     assert!(run(&["prove", &source, "--index", "300", "--key", &key]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_log_behind_a_url_verifies_and_redirects_are_not_followed() {
+    let bench = Bench::new();
+    let key = bench.key().to_string();
+    let folder = PathBuf::from(mirror(&bench, 300, "log").await);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let elsewhere = axum::response::Redirect::temporary(&format!("{url}/log/checkpoint"));
+    let file = async move |axum::extract::Path(path): axum::extract::Path<String>| {
+        std::fs::read(folder.join(path)).map_err(|_| axum::http::StatusCode::NOT_FOUND)
+    };
+    let routes = axum::Router::new()
+        .route("/log/{*path}", axum::routing::get(file))
+        .route("/moved/checkpoint", axum::routing::get(async || elsewhere));
+    tokio::spawn(async { axum::serve(listener, routes).await });
+    assert!(run(&["verify", &format!("{url}/log/"), "--key", &key]).await.unwrap());
+    let refusal = run(&["verify", &format!("{url}/moved"), "--key", &key]).await.unwrap_err();
+    assert!(refusal.to_string().contains("307"), "{refusal}");
+    let refusal = run(&["verify", &format!("{url}/nowhere"), "--key", &key]).await.unwrap_err();
+    assert!(refusal.to_string().contains("no file `checkpoint`"), "{refusal}");
 }
 
 #[tokio::test]

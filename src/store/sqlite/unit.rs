@@ -93,6 +93,19 @@ pub(super) struct SqliteUnit {
     slot: OwnedMutexGuard<Slot>,
 }
 
+impl Drop for SqliteUnit {
+    /// Rolls back soon, not only when the next writer comes: until then SQLite's write lock would keep a command that
+    /// runs beside the broker waiting.
+    fn drop(&mut self) {
+        if self.slot.unfinished
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let slot = Arc::clone(OwnedMutexGuard::mutex(&self.slot));
+            runtime.spawn(async move { slot.lock().await.roll_back_unfinished().await });
+        }
+    }
+}
+
 impl SqliteUnit {
     /// Writes without changing anything.
     pub(super) async fn touch(&mut self) -> Result<(), StoreError> {
