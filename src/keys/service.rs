@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::key_ring::LiveKey;
-use super::schedule::{self, Step};
+use super::schedule::Step;
 use super::{Kek, KeyError, KeyRing, KeyTimes, Schedule, SigningAlgorithm, SigningKey};
 use crate::audit::{AuditLog, Effect, Event, RecordError, Submission};
 use crate::clock::{Clock, Moment};
@@ -15,8 +15,10 @@ use crate::entropy::{Entropy, EntropyError};
 use crate::ids::{Kid, RequestId};
 use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
 
+mod list;
 mod log_key;
 
+pub use list::{ListedKey, list};
 pub use log_key::{LogKeyError, open_or_create_log_signer};
 
 /// More steps than any state of the keys can need at one moment: a fault in the schedule ends here and not in a loop
@@ -81,24 +83,6 @@ pub enum Rotation {
     Announced(Moment),
     /// One was on its way already.
     OnItsWay,
-}
-
-/// One key as listed, from the store alone: listing needs no key-encryption key.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[expect(missing_docs, reason = "each field is the row's column of that name")]
-pub struct ListedKey {
-    pub kid: Kid,
-    /// `token` or `log`
-    pub purpose: &'static str,
-    pub algorithm: String,
-    /// `next`, `signing`, `retired` (still published) or `gone`.
-    pub state: &'static str,
-    pub created_at: Moment,
-    pub active_from: Moment,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retired_at: Option<Moment>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub published_until: Option<Moment>,
 }
 
 /// The token keys of one broker.
@@ -319,37 +303,6 @@ impl KeyService {
     }
 }
 
-/// Every kept key, the log's too, in the order of creation.
-pub async fn list(store: &dyn Store, at: Moment) -> Result<Vec<ListedKey>, StoreError> {
-    let mut rows = store.keys().await?;
-    rows.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
-    let token_times: Vec<KeyTimes> =
-        rows.iter().filter(|row| row.purpose == KeyPurpose::Token).map(times_of).collect();
-    let signer = schedule::signer(&token_times, at).map(|key| key.kid.clone());
-    Ok(rows.into_iter().map(|row| listed(row, signer.as_ref(), at)).collect())
-}
-
-fn listed(row: KeyRow, signer: Option<&Kid>, at: Moment) -> ListedKey {
-    let times = times_of(&row);
-    let state = match row.purpose {
-        KeyPurpose::Log => "signing",
-        KeyPurpose::Token if signer == Some(&row.kid) => "signing",
-        KeyPurpose::Token if !times.is_published(at) => "gone",
-        KeyPurpose::Token if times.retired_at.is_none() && times.active_from > at => "next",
-        KeyPurpose::Token => "retired",
-    };
-    ListedKey {
-        kid: row.kid,
-        purpose: purpose_name(row.purpose),
-        algorithm: row.algorithm,
-        state,
-        created_at: row.created_at,
-        active_from: row.active_from,
-        retired_at: row.retired_at,
-        published_until: row.published_until,
-    }
-}
-
 fn times_of(row: &KeyRow) -> KeyTimes {
     KeyTimes {
         kid: row.kid.clone(),
@@ -371,3 +324,6 @@ const fn purpose_name(purpose: KeyPurpose) -> &'static str {
         KeyPurpose::Log => "log",
     }
 }
+
+#[cfg(test)]
+mod tests;

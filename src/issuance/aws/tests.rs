@@ -160,12 +160,12 @@ mod single_flight {
     async fn another_caller_never_gets_it() {
         let sts = FakeSts::start(&[]).await;
         let issuer = sts.issuer(&clock());
-        let wider = grant(AwsGrant { allow_assume_role: true, ..aws_grant() }, false);
         let permits = [
             permit(SUBJECT, 600),
             permit("system:serviceaccount:billing:other", 600),
             permit(SUBJECT, 601),
             permit_for(&grant(AwsGrant { session_policy: None, ..aws_grant() }, false), SUBJECT, 600),
+            permit_for(&grant(AwsGrant { allow_assume_role: true, ..aws_grant() }, false), SUBJECT, 600),
         ];
         let mut keys = std::collections::BTreeSet::new();
         for permit in &permits {
@@ -178,13 +178,7 @@ mod single_flight {
             ..order(&permits[0], start())
         };
         keys.insert(access_key(&recorded(&issuer, bounded).await.unwrap()));
-        assert_eq!(keys.len(), 6, "{keys:?}");
-        // `allow_assume_role` shapes the closing statements, and is told apart by the grant's version.
-        assert_eq!(
-            wider.version,
-            permits[0].grant().version,
-            "the fixture's version stands for the configuration's"
-        );
+        assert_eq!(keys.len(), 7, "{keys:?}");
     }
 
     #[tokio::test]
@@ -297,6 +291,17 @@ mod ends {
             recorded(&sts.issuer(&clock()), order(&permit(SUBJECT, 600), start())).await.unwrap();
         assert_eq!(credential.expires_at(), start().plus(Duration::from_mins(5)));
     }
+}
+
+#[tokio::test]
+async fn issuing_may_move_between_threads() {
+    fn movable<T: Send>(future: T) -> T {
+        future
+    }
+    let sts = FakeSts::start(&[]).await;
+    let (issuer, permit) = (sts.issuer(&clock()), permit(SUBJECT, 600));
+    let issuing = issuer.issue(order(&permit, start()), |_| async { Ok::<(), String>(()) });
+    movable(issuing).await.unwrap();
 }
 
 #[tokio::test]
