@@ -104,6 +104,20 @@ mod refusals {
     }
 
     #[tokio::test]
+    async fn half_an_answer_shows_nobody_its_secret() {
+        let cut_off =
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><SecretAccessKey>hunter2</SecretAccessKey>";
+        let odd = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+                   <SecretAccessKey>hunter2</SecretAccessKey><Expiration>hunter2</Expiration></Credentials>";
+        for (status, text) in [(200, cut_off), (200, odd), (500, cut_off), (403, odd)] {
+            let sts = FakeSts::start(&[Says::Text(status, text)]).await;
+            let error =
+                recorded(&sts.issuer(&clock()), order(&permit(SUBJECT, 600), start())).await.unwrap_err();
+            assert!(!format!("{error} {error:?} {}", error.public_text()).contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn silence_ends_at_the_time_out() {
         let sts = FakeSts::start(&[Says::Silence]).await;
         let settings = Settings { attempt_timeout: Duration::from_millis(50), ..sts.settings() };
