@@ -1,10 +1,26 @@
 //! The record: events, the Merkle tree over them, signed checkpoints, proofs, and one writer. Knows formats that
 //! outlive the domain's names; refuses to know what any event means.
+//!
+//! Pure: [`merkle`], [`tile`], [`checkpoint`], [`proof`] and the entry's encoding. [`AuditLog`] appends and reads;
+//! [`verify`] believes neither and needs only a log's files and its verifier key.
 
+pub mod checkpoint;
+mod entry;
+mod event;
+pub mod merkle;
+pub mod proof;
+mod reader;
 mod receipt;
 mod service;
-mod event;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod tile;
+pub mod verify;
+mod writer;
 
-pub use event::{ActorRecord, CredentialRecord, Event, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord};
+pub use event::{
+    ActorRecord, CredentialRecord, Event, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord,
+};
+pub use reader::ReadError;
 pub use receipt::Receipt;
 pub use service::{AuditLog, Effect, RecordError, Submission};

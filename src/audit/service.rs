@@ -1,13 +1,32 @@
-//! One writer: groups what is waiting into one transaction, then releases everybody.
+//! The log as the rest of the broker sees it: record, and read what is durable.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::checkpoint::Checkpoint;
+use super::entry::Entry;
+use super::merkle::{Hash, leaf_hash};
+use super::proof::TlogProof;
+use super::reader::{LogReader, ReadError, peaks_of};
+use super::tile::TilePath;
+use super::writer::{Pending, Writer};
 use super::{Event, Receipt};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
-use crate::ids::RequestId;
+use crate::ids::{Kid, RequestId, UniqueId};
 use crate::keys::NoteSigner;
-use crate::store::{KeyRow, ReplayClaim, Store};
+use crate::store::{KeyRow, LogHead, ReplayClaim, Store, StoreError};
+
+/// Entries that may wait for the writer. More means that the disk hangs: refuse at once instead of piling up.
+const QUEUE: usize = 2_048;
+/// How long one caller waits for its entry. A hung disk must not hang every door.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A change that must become durable together with its entry, or not at all.
 #[derive(Clone, Debug)]
@@ -16,36 +35,209 @@ pub enum Effect {
     Claim(ReplayClaim),
     /// Give it back.
     Release(ReplayClaim),
+    /// Insert or replace a key.
     PutKey(KeyRow),
-    DeleteKey(crate::ids::Kid),
+    /// Delete a key.
+    DeleteKey(Kid),
 }
 
 /// One entry and what goes with it.
 #[derive(Clone, Debug)]
-pub struct Submission { pub request_id: RequestId, pub event: Event, pub effects: Vec<Effect> }
+pub struct Submission {
+    /// Whose receipt it will be.
+    pub request_id: RequestId,
+    /// What happened.
+    pub event: Event,
+    /// All of them, or none and no entry.
+    pub effects: Vec<Effect>,
+}
 
-/// Nothing was recorded.
-#[derive(Debug, thiserror::Error)]
+/// No receipt: nothing may be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
+    /// A claim was taken. Nothing was recorded.
     #[error("the token was presented before")]
     Replayed,
+    /// The entry is not known to be durable. It may still become so, which harms nobody: an entry without a delivery is
+    /// a record of an attempt. The reverse, a delivery without an entry, never happens.
     #[error("the audit log is unavailable")]
     Unavailable,
+    /// Nothing was recorded.
     #[error("the entry would be over 65535 bytes")]
     TooLarge,
 }
 
-/// A handle to the log. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct AuditLog {}
+/// A handle to the log. Cheap to clone. The writer ends with the last handle, or with [`AuditLog::drain`].
+#[derive(Clone)]
+pub struct AuditLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Empty once draining.
+    queue: ArcSwapOption<mpsc::Sender<Pending>>,
+    state: Arc<LogState>,
+    reader: LogReader,
+    signer: NoteSigner,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// The newest one that was signed, with its size.
+    signed: Mutex<Option<(u64, Arc<str>)>>,
+    /// Closed when the writer has ended.
+    ended: watch::Receiver<()>,
+}
+
+/// What the writer tells everybody.
+#[derive(Debug)]
+pub(super) struct LogState {
+    /// The newest durable head.
+    pub(super) tip: ArcSwap<LogHead>,
+    /// Did the last commit succeed?
+    pub(super) healthy: AtomicBool,
+}
 
 impl AuditLog {
-    /// Starts the writer task.
-    pub async fn start(store: Arc<dyn Store>, signer: NoteSigner, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, crate::store::StoreError> { todo!() }
-    /// Returns when the entry and its effects are durable.
-    pub async fn record(&self, submission: Submission) -> Result<Receipt, RecordError> { todo!() }
+    /// Checks that the stored head agrees with the stored entries, then starts the writer task. Start it once for a
+    /// store: it is the only one that appends.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        signer: NoteSigner,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        let reader = LogReader::new(Arc::clone(&store));
+        let head = store.head().await?;
+        reader.check_head(&head).await?;
+        let latest = Arc::new(LogState { tip: ArcSwap::from_pointee(head), healthy: AtomicBool::new(true) });
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (ending, ended) = watch::channel(());
+        tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
+        let queue = ArcSwapOption::from_pointee(queue);
+        let signed = Mutex::new(None);
+        Ok(Self {
+            shared: Arc::new(Shared { queue, state: latest, reader, signer, clock, entropy, signed, ended }),
+        })
+    }
+
+    /// Returns when the entry and its effects are durable. If the caller goes away, they become durable all the same.
+    ///
+    /// The entry's `at` is taken here and never before the last entry that was durable then; entries that are recorded
+    /// at the same time may stand in the log in another order than their `at`. The order is the index.
+    pub async fn record(&self, submission: Submission) -> Result<Receipt, RecordError> {
+        let (reply, answer) = oneshot::channel();
+        let pending = self.shared.prepare(submission, reply)?;
+        {
+            let queue = self.shared.queue.load();
+            let queue = queue.as_ref().ok_or(RecordError::Unavailable)?;
+            queue.try_send(pending).map_err(|_| RecordError::Unavailable)?;
+        }
+        match tokio::time::timeout(DEADLINE, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Err(RecordError::Unavailable),
+        }
+    }
+
     /// The signed checkpoint of the newest durable size.
-    pub fn checkpoint(&self) -> String { todo!() }
-    pub fn size(&self) -> u64 { todo!() }
-    // … tile(level, index, width), entry bundle, inclusion proof, consistency proof, verifier key, drain
+    pub fn checkpoint(&self) -> String {
+        self.shared.checkpoint(&self.shared.state.tip.load()).to_string()
+    }
+
+    /// How many entries are durable.
+    pub fn size(&self) -> u64 {
+        self.shared.state.tip.load().size
+    }
+
+    /// When the last durable entry was recorded.
+    pub fn last_at(&self) -> Option<Moment> {
+        self.shared.state.tip.load().last_at
+    }
+
+    /// What verifies the checkpoints: `name+hash+key` (C2SP signed-note).
+    pub fn verifier_key(&self) -> String {
+        self.shared.signer.verifier_key()
+    }
+
+    /// The bytes of a tile or entry bundle; `None` when the log does not have all of it.
+    pub async fn tile(&self, path: &TilePath) -> Result<Option<Bytes>, ReadError> {
+        self.shared.reader.tile(path, self.size()).await
+    }
+
+    /// One entry; `None` when the log is not that long.
+    pub async fn entry(&self, index: u64) -> Result<Option<Bytes>, ReadError> {
+        self.shared.reader.entry(index, self.size()).await
+    }
+
+    /// At most `limit` entries from `from`, with their indexes.
+    pub async fn entries(&self, from: u64, limit: u32) -> Result<Vec<(u64, Bytes)>, ReadError> {
+        self.shared.reader.entries(from, limit, self.size()).await
+    }
+
+    /// RFC 6962 §2.1.1: that entry `index` is in the tree of `size`, from the leaf's sibling upward.
+    pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
+        self.shared.reader.inclusion_proof(index, size, self.size()).await
+    }
+
+    /// RFC 6962 §2.1.2: that the tree of `new` begins with the tree of `old`.
+    pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, ReadError> {
+        self.shared.reader.consistency_proof(old, new, self.size()).await
+    }
+
+    /// The offline receipt of entry `index` against the newest checkpoint.
+    pub async fn tlog_proof(&self, index: u64) -> Result<String, ReadError> {
+        let tip = self.shared.state.tip.load_full();
+        let hashes = self.shared.reader.inclusion_proof(index, tip.size, tip.size).await?;
+        let checkpoint = self.shared.checkpoint(&tip).to_string();
+        Ok(TlogProof { index, hashes, checkpoint }.to_string())
+    }
+
+    /// Did the last commit succeed, and is there room to wait for the next?
+    pub fn is_healthy(&self) -> bool {
+        let queue = self.shared.queue.load();
+        let room = queue.as_ref().is_some_and(|queue| !queue.is_closed() && queue.capacity() > 0);
+        room && self.shared.state.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more entries, makes those that wait durable, and returns when the writer has ended.
+    pub async fn drain(&self) {
+        self.shared.queue.store(None);
+        let mut ended = self.shared.ended.clone();
+        // The writer never sends: an error means that it is gone.
+        let _ = ended.changed().await;
+    }
+}
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog").field("signer", &self.shared.signer).field("size", &self.size()).finish()
+    }
+}
+
+impl Shared {
+    /// Encodes in the caller's task: the writer is one, callers are many.
+    fn prepare(
+        &self,
+        submission: Submission,
+        reply: oneshot::Sender<Result<Receipt, RecordError>>,
+    ) -> Result<Pending, RecordError> {
+        let Submission { request_id, event, effects } = submission;
+        let at = self.clock.now().max(self.state.tip.load().last_at.unwrap_or(Moment::EPOCH));
+        let id = UniqueId::new(at, self.entropy.as_ref()).map_err(|_| RecordError::Unavailable)?;
+        let body = Entry::new(id, at, request_id, &event).encode().ok_or(RecordError::TooLarge)?;
+        Ok(Pending { request_id, at, leaf_hash: leaf_hash(&body), body, effects, reply })
+    }
+
+    fn checkpoint(&self, tip: &LogHead) -> Arc<str> {
+        // A panic while signing leaves the old checkpoint, which is still true.
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((size, note)) = signed.as_ref()
+            && *size == tip.size
+        {
+            return Arc::clone(note);
+        }
+        let origin = self.signer.name().to_owned();
+        let note: Arc<str> =
+            Checkpoint { origin, size: tip.size, root: peaks_of(tip).root() }.sign(&self.signer).into();
+        *signed = Some((tip.size, Arc::clone(&note)));
+        note
+    }
 }

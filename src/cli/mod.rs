@@ -1,5 +1,7 @@
 //! One file per subcommand. Knows arguments, terminals and exit codes; everything else is asked of the rooms.
 
+pub mod audit;
+
 use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
 

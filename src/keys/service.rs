@@ -202,7 +202,7 @@ impl KeyService {
             kid: kid.clone(),
             purpose: KeyPurpose::Token,
             algorithm: key.algorithm().to_string(),
-            sealed_private: self.kek.seal(purpose_name(KeyPurpose::Token), &kid, &private, &*self.entropy)?,
+            sealed_private: self.kek.seal(KeyPurpose::Token.as_str(), &kid, &private, &*self.entropy)?,
             public: serde_json::to_string(key.public()).map_err(|_| KeyError::Invalid("not a public key"))?,
             created_at: at,
             active_from,
@@ -211,7 +211,7 @@ impl KeyService {
         };
         let event = Event::KeyCreated {
             kid: kid.to_string(),
-            purpose: purpose_name(KeyPurpose::Token),
+            purpose: KeyPurpose::Token.as_str(),
             algorithm: row.algorithm.clone(),
             active_from,
         };
@@ -293,7 +293,7 @@ impl KeyService {
     }
 
     fn open(&self, row: &KeyRow) -> Result<SigningKey, KeyError> {
-        let private = self.kek.open(purpose_name(row.purpose), &row.kid, &row.sealed_private)?;
+        let private = self.kek.open(row.purpose.as_str(), &row.kid, &row.sealed_private)?;
         let key = SigningKey::from_pkcs8(row.algorithm.parse()?, &private)?;
         if *key.kid() == row.kid {
             Ok(key)
@@ -315,14 +315,6 @@ fn times_of(row: &KeyRow) -> KeyTimes {
 
 fn row_of(rows: &[KeyRow], kid: &Kid) -> Option<KeyRow> {
     rows.iter().find(|row| row.kid == *kid).cloned()
-}
-
-/// As the record and the seal spell it.
-const fn purpose_name(purpose: KeyPurpose) -> &'static str {
-    match purpose {
-        KeyPurpose::Token => "token",
-        KeyPurpose::Log => "log",
-    }
 }
 
 #[cfg(test)]

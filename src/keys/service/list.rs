@@ -1,6 +1,6 @@
 //! What `tidegate keys list` shows.
 
-use super::{purpose_name, times_of};
+use super::times_of;
 use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::keys::KeyTimes;
@@ -46,7 +46,7 @@ fn listed(row: KeyRow, signer: Option<&Kid>, at: Moment) -> ListedKey {
     };
     ListedKey {
         kid: row.kid,
-        purpose: purpose_name(row.purpose),
+        purpose: row.purpose.as_str(),
         algorithm: row.algorithm,
         state,
         created_at: row.created_at,

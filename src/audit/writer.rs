@@ -1,0 +1,227 @@
+//! The one task that appends: groups what is waiting into one transaction, commits, then releases everybody.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::merkle::Hash;
+use super::reader::peaks_of;
+use super::service::{Effect, LogState};
+use super::{Receipt, RecordError};
+use crate::clock::{Clock, Moment};
+use crate::ids::RequestId;
+use crate::secret::Fingerprint;
+use crate::store::{LogHead, LogRow, ReplayClaim, Store, StoreError, TileHash, UnitOfWork};
+
+/// Entries in one transaction. More would make the last one wait long for the first.
+const MOST_IN_GROUP: usize = 512;
+/// How long a group waits for company under load; about two fsyncs.
+const LINGER: Duration = Duration::from_micros(500);
+/// How often the writer steps aside for others without a newcomer before it concludes that nobody is coming.
+const PATIENCE: u32 = 16;
+
+/// An entry on its way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) request_id: RequestId,
+    pub(super) at: Moment,
+    pub(super) leaf_hash: Hash,
+    pub(super) body: Bytes,
+    pub(super) effects: Vec<Effect>,
+    pub(super) reply: oneshot::Sender<Result<Receipt, RecordError>>,
+}
+
+/// Where each of a group went; `None` where a claim was taken.
+type Places = Vec<Option<u64>>;
+
+pub(super) struct Writer {
+    store: Arc<dyn Store>,
+    state: Arc<LogState>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Writer {
+    pub(super) fn new(store: Arc<dyn Store>, state: Arc<LogState>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, state, clock }
+    }
+
+    /// Until every sender is gone and everything they sent is settled. Dropping `_ending` says so.
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Pending>, _ending: watch::Sender<()>) {
+        let mut group = Vec::with_capacity(MOST_IN_GROUP);
+        let mut expected = 1;
+        while queue.recv_many(&mut group, MOST_IN_GROUP).await > 0 {
+            self.linger(&mut group, &mut queue, expected).await;
+            metrics::gauge!("tidegate_audit_queue_depth").set(count(queue.len()));
+            expected = group.len();
+            self.settle(std::mem::take(&mut group)).await;
+        }
+    }
+
+    /// Waits for as many as came last time: those who were just released are likely to come again. Never when the last
+    /// group was a single entry, so that a lone caller pays nothing. Stepping aside instead of sleeping, because
+    /// timers are coarser than the wait, and because under load the others have work to do.
+    async fn linger(&self, group: &mut Vec<Pending>, queue: &mut mpsc::Receiver<Pending>, expected: usize) {
+        if expected <= 1 {
+            return;
+        }
+        let (since, mut idle) = (self.clock.uptime(), 0);
+        while group.len() < expected && idle < PATIENCE && self.clock.uptime().saturating_sub(since) < LINGER
+        {
+            tokio::task::yield_now().await;
+            let before = group.len();
+            while group.len() < MOST_IN_GROUP
+                && let Ok(next) = queue.try_recv()
+            {
+                group.push(next);
+            }
+            idle = if group.len() == before { idle + 1 } else { 0 };
+        }
+    }
+
+    async fn settle(&self, group: Vec<Pending>) {
+        let started = self.clock.uptime();
+        let outcome = self.commit(&group).await;
+        self.state.healthy.store(outcome.is_ok(), Ordering::Relaxed);
+        match outcome {
+            Ok(places) => {
+                metrics::histogram!("tidegate_audit_commit_seconds")
+                    .record(self.clock.uptime().saturating_sub(started).as_secs_f64());
+                metrics::histogram!("tidegate_audit_group_entries").record(count(group.len()));
+                metrics::gauge!("tidegate_audit_log_size").set(count(self.state.tip.load().size));
+                group.into_iter().zip(places).for_each(|(pending, place)| pending.release(place));
+            }
+            Err(error) => {
+                metrics::counter!("tidegate_audit_commit_failures_total").increment(1);
+                tracing::error!(%error, entries = group.len(), "the audit log cannot be written: nothing is issued");
+                for pending in group {
+                    let _ = pending.reply.send(Err(RecordError::Unavailable));
+                }
+            }
+        }
+    }
+
+    /// All of the group in one transaction, from wherever the stored head is: an earlier commit whose answer was lost may
+    /// have moved it, and so may another replica.
+    async fn commit(&self, group: &[Pending]) -> Result<Places, StoreError> {
+        let mut unit = self.store.begin().await?;
+        let head = unit.head().await?;
+        self.check_not_behind(&head)?;
+        let admitted = admit(unit.as_mut(), group).await?;
+        if !admitted.contains(&true) {
+            return Ok(vec![None; group.len()]);
+        }
+        let won = |(pending, won): (_, &bool)| won.then_some(pending);
+        let winners: Vec<&Pending> = group.iter().zip(&admitted).filter_map(won).collect();
+        for pending in &winners {
+            apply(unit.as_mut(), &pending.effects).await?;
+        }
+        let staged = Staged::new(&head, &winners);
+        unit.append(&staged.rows, &staged.hashes, &staged.head).await?;
+        unit.commit().await?;
+        self.state.tip.store(Arc::new(staged.head));
+        let mut indexes = head.size..;
+        Ok(admitted.into_iter().map(|won| if won { indexes.next() } else { None }).collect())
+    }
+
+    /// A log that is shorter than what we gave receipts and checkpoints for was put back from a backup. Going on would
+    /// sign a second history.
+    fn check_not_behind(&self, head: &LogHead) -> Result<(), StoreError> {
+        let tip = self.state.tip.load();
+        if head.size > tip.size || (head.size == tip.size && head.peaks == tip.peaks) {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt(format!(
+            "the stored log has {} entries, but {} others were durable before",
+            head.size, tip.size
+        )))
+    }
+}
+
+impl Pending {
+    /// Nobody may be left to hear it.
+    fn release(self, place: Option<u64>) {
+        let outcome = place.ok_or(RecordError::Replayed).map(|index| {
+            Receipt::of_committed(self.request_id, index, Fingerprint::from_bytes(self.leaf_hash))
+        });
+        let _ = self.reply.send(outcome);
+    }
+
+    fn claims(&self) -> impl Iterator<Item = &ReplayClaim> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::Claim(claim) => Some(claim),
+            Effect::Release(_) | Effect::PutKey(_) | Effect::DeleteKey(_) => None,
+        })
+    }
+}
+
+/// Takes every claim of the group in one statement; a submission is admitted when it got all of its own. What the others
+/// got is given back. (Of two submissions that want the same token in one group, both can lose when the first one also
+/// wants another that is taken: the safe side.)
+async fn admit(unit: &mut dyn UnitOfWork, group: &[Pending]) -> Result<Vec<bool>, StoreError> {
+    let claims: Vec<ReplayClaim> = group.iter().flat_map(Pending::claims).cloned().collect();
+    if claims.is_empty() {
+        return Ok(vec![true; group.len()]);
+    }
+    let mut won = unit.claim(&claims).await?.into_iter();
+    let mut admitted = Vec::with_capacity(group.len());
+    let mut give_back = Vec::new();
+    for pending in group {
+        let taken: Vec<(&ReplayClaim, bool)> = pending.claims().zip(won.by_ref()).collect();
+        let all = taken.iter().all(|(_, won)| *won);
+        if !all {
+            give_back.extend(taken.into_iter().filter(|(_, won)| *won).map(|(claim, _)| claim.clone()));
+        }
+        admitted.push(all);
+    }
+    if !give_back.is_empty() {
+        unit.release(&give_back).await?;
+    }
+    Ok(admitted)
+}
+
+/// The effects that cannot fail.
+async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), StoreError> {
+    for effect in effects {
+        match effect {
+            Effect::Claim(_) => {}
+            Effect::Release(claim) => unit.release(std::slice::from_ref(claim)).await?,
+            Effect::PutKey(key) => unit.put_key(key).await?,
+            Effect::DeleteKey(kid) => unit.delete_key(kid).await?,
+        }
+    }
+    Ok(())
+}
+
+/// A number as a metric: exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "a gauge has no other number")]
+fn count(number: impl TryInto<u64>) -> f64 {
+    number.try_into().unwrap_or(u64::MAX) as f64
+}
+
+/// What one transaction appends.
+struct Staged {
+    rows: Vec<LogRow>,
+    hashes: Vec<TileHash>,
+    head: LogHead,
+}
+
+impl Staged {
+    fn new(from: &LogHead, entries: &[&Pending]) -> Self {
+        let mut peaks = peaks_of(from);
+        let (mut rows, mut hashes, mut last_at) = (Vec::new(), Vec::new(), from.last_at);
+        for entry in entries {
+            rows.push(LogRow { index: peaks.size(), leaf_hash: entry.leaf_hash, bytes: entry.body.clone() });
+            last_at = last_at.max(Some(entry.at));
+            peaks.append(entry.leaf_hash, |node, hash| {
+                if node.height > 0 && node.height.is_multiple_of(8) {
+                    hashes.push(TileHash { level: node.height / 8, index: node.index, hash });
+                }
+            });
+        }
+        let head = LogHead { size: peaks.size(), peaks: peaks.hashes().to_vec(), last_at };
+        Self { rows, hashes, head }
+    }
+}

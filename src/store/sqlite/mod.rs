@@ -1,0 +1,182 @@
+//! The store in one SQLite file: WAL, `synchronous=FULL`, one writing connection, a few reading ones. Knows SQL and
+//! files; one process at a time.
+
+mod files;
+mod rows;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::SqlSafeStr as _;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+
+use self::files::{FileIdentity, ProcessLock};
+use self::rows::{broken, signed};
+use self::unit::Writer;
+use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
+use crate::clock::Moment;
+
+/// How long a statement waits for another connection's lock. Readers never block in WAL; this is for the short
+/// moments of a checkpoint, and for a command that runs beside the broker.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Enough for proofs and tiles beside the writer; each costs a thread and a page cache.
+const READERS: u32 = 3;
+/// Rows that a statement may run ahead of its reader: one whole tile.
+const ROW_BUFFER: usize = 256;
+
+/// One SQLite file.
+#[derive(Debug)]
+pub(super) struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+    /// Held as long as the store lives.
+    _lock: Option<ProcessLock>,
+}
+
+impl SqliteStore {
+    /// Creates (mode 0600) or opens `path`, alone, and brings its schema up to date.
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = ProcessLock::take(path)?;
+        files::create_private(path)?;
+        let store = Self::connect(path, Some(lock))?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Opens an existing `path` that a running broker may have open.
+    pub(super) async fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::connect(path, None)?;
+        store.head().await?;
+        Ok(store)
+    }
+
+    fn connect(path: &Path, lock: Option<ProcessLock>) -> Result<Self, StoreError> {
+        let identity = FileIdentity::of(path)
+            .map_err(|error| StoreError::Refused(format!("`{}`: {error}", path.display())))?;
+        let options = options(path);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().pragma("query_only", "1"));
+        Ok(Self { writer: Writer::new(path, identity, options), readers, _lock: lock })
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut slot = self.writer.slot().await?;
+        let connection = slot.connection()?;
+        run_migrations(connection).await
+    }
+}
+
+impl Store for SqliteStore {
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>> {
+        Box::pin(async { Ok(Box::new(self.writer.begin().await?) as Box<dyn UnitOfWork>) })
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
+        Box::pin(async {
+            let row = sqlx::query(statements::HEAD).fetch_one(&self.readers).await.map_err(broken)?;
+            rows::head(&row)
+        })
+    }
+
+    fn entries(&self, from: u64, limit: u32) -> BoxFuture<'_, Result<Vec<LogRow>, StoreError>> {
+        Box::pin(async move {
+            let found = sqlx::query(statements::ENTRIES)
+                .bind(signed(from)?)
+                .bind(signed(from.saturating_add(u64::from(limit)))?)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(broken)?;
+            found.iter().zip(from..).map(|(row, index)| rows::entry(row, index)).collect()
+        })
+    }
+
+    fn tile_hashes(
+        &self,
+        level: u8,
+        from: u64,
+        count: u32,
+    ) -> BoxFuture<'_, Result<Vec<[u8; 32]>, StoreError>> {
+        Box::pin(async move {
+            let (low, high) = (signed(from)?, signed(from.saturating_add(u64::from(count)))?);
+            let query = match level {
+                0 => sqlx::query(statements::LEAF_HASHES),
+                _ => sqlx::query(statements::NODE_HASHES),
+            };
+            let found =
+                query.bind(low).bind(high).bind(level).fetch_all(&self.readers).await.map_err(broken)?;
+            found.iter().zip(from..).map(|(row, index)| rows::numbered_hash(row, index)).collect()
+        })
+    }
+
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<KeyRow>, StoreError>> {
+        Box::pin(async {
+            let found = sqlx::query(statements::KEYS).fetch_all(&self.readers).await.map_err(broken)?;
+            found.iter().map(rows::key).collect()
+        })
+    }
+
+    fn purge_claims(&self, at: Moment, most: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut unit = self.writer.begin().await?;
+            let gone = unit.purge_claims(at, most).await?;
+            Box::new(unit).commit().await?;
+            Ok(gone)
+        })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            let mut unit = self.writer.begin().await?;
+            unit.touch().await?;
+            Box::new(unit).commit().await
+        })
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    use sqlx::ConnectOptions as _;
+    SqliteConnectOptions::new()
+        .filename(path)
+        // Never: a log that vanished must be noticed, not begun again.
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROW_BUFFER)
+        .disable_statement_logging()
+}
+
+async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+    let first = Migration::new(
+        1,
+        "first".into(),
+        MigrationType::Simple,
+        include_str!("migrations/0001_first.sql").into_sql_str(),
+        false,
+    );
+    // `run` takes anything that can be acquired, which keeps this future from being `Send`.
+    let done = Migrator::with_migrations(vec![first]).run_direct(None, connection, false).await;
+    done.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => StoreError::Refused(format!(
+            "its schema has version {version}, which a newer Tidegate made; start that version or restore a backup"
+        )),
+        MigrateError::VersionMismatch(version) => {
+            StoreError::Refused(format!("its schema version {version} was made by a different Tidegate build"))
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => broken(error),
+        other => StoreError::Refused(other.to_string()),
+    })
+}

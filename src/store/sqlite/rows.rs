@@ -1,0 +1,94 @@
+//! Between rows and values. What does not fit a type is corruption, not a panic.
+
+use bytes::Bytes;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::StoreError;
+use crate::clock::Moment;
+use crate::ids::Kid;
+use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow};
+
+/// Primary result codes (<https://www.sqlite.org/rescode.html>) that say the file itself is wrong.
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_NOTADB: i32 = 26;
+
+/// What a failed statement means to the rooms above.
+pub(super) fn broken(error: sqlx::Error) -> StoreError {
+    if let sqlx::Error::Database(ref cause) = error {
+        let code = cause.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or(0);
+        // The low byte is the primary code of an extended one.
+        if matches!(code & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB) {
+            return StoreError::Corrupt(error.to_string());
+        }
+    }
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::RowNotFound => {
+            StoreError::Corrupt(error.to_string())
+        }
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// SQLite's integers are signed.
+pub(super) fn signed(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is more than SQLite can count")))
+}
+
+pub(super) fn head(row: &SqliteRow) -> Result<LogHead, StoreError> {
+    let peaks: &[u8] = row.try_get("peaks").map_err(broken)?;
+    let (peaks, rest) = peaks.as_chunks::<32>();
+    let size = unsigned(row.try_get("size").map_err(broken)?)?;
+    if !rest.is_empty() || usize::try_from(size.count_ones()) != Ok(peaks.len()) {
+        return Err(StoreError::Corrupt(format!(
+            "the log's head has the wrong number of hashes for {size} entries"
+        )));
+    }
+    Ok(LogHead { size, peaks: peaks.to_vec(), last_at: moment(row, "last_at")? })
+}
+
+pub(super) fn entry(row: &SqliteRow, index: u64) -> Result<LogRow, StoreError> {
+    let leaf_hash = numbered_hash(row, index)?;
+    let body: &[u8] = row.try_get("body").map_err(broken)?;
+    Ok(LogRow { index, leaf_hash, bytes: Bytes::copy_from_slice(body) })
+}
+
+/// A hash whose row must be the one at `index`.
+pub(super) fn numbered_hash(row: &SqliteRow, index: u64) -> Result<[u8; 32], StoreError> {
+    let found = unsigned(row.try_get("idx").map_err(broken)?)?;
+    if found != index {
+        return Err(StoreError::Corrupt(format!("row {index} of the log is missing")));
+    }
+    let hash: &[u8] = row.try_get("hash").map_err(broken)?;
+    hash.try_into().map_err(|_| StoreError::Corrupt(format!("row {index} of the log has no 32-byte hash")))
+}
+
+pub(super) fn key(row: &SqliteRow) -> Result<KeyRow, StoreError> {
+    let corrupt = |what: &str| StoreError::Corrupt(format!("a stored key has no valid {what}"));
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(broken);
+    let required = |column: &str| moment(row, column)?.ok_or_else(|| corrupt(column));
+    let purpose = match text("purpose")?.as_str() {
+        "token" => KeyPurpose::Token,
+        "log" => KeyPurpose::Log,
+        _ => return Err(corrupt("purpose")),
+    };
+    Ok(KeyRow {
+        kid: Kid::new(&text("kid")?).map_err(|_| corrupt("kid"))?,
+        purpose,
+        algorithm: text("algorithm")?,
+        sealed_private: row.try_get("sealed_private").map_err(broken)?,
+        public: text("public")?,
+        created_at: required("created_at")?,
+        active_from: required("active_from")?,
+        retired_at: moment(row, "retired_at")?,
+        published_until: moment(row, "published_until")?,
+    })
+}
+
+fn moment(row: &SqliteRow, column: &str) -> Result<Option<Moment>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column).map_err(broken)?.map(Moment::from_unix_millis))
+}
+
+fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} entries cannot be")))
+}

@@ -1,0 +1,271 @@
+//! The one writing connection and the transaction on it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Executor as _, Row as _};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::StoreError;
+use super::files::FileIdentity;
+use super::rows::{self, broken, signed};
+use super::statements::{self, Padded};
+use crate::clock::Moment;
+use crate::ids::Kid;
+use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+
+/// Hands out the writing connection, one holder at a time, and makes a new one after a failure: a disk that has room
+/// again needs no restart.
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    identity: FileIdentity,
+    options: SqliteConnectOptions,
+    slot: Arc<Mutex<Slot>>,
+}
+
+/// The connection, when there is one.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    connection: Option<SqliteConnection>,
+    /// A unit was dropped without commit, maybe in the middle of a statement; the next holder rolls it back.
+    unfinished: bool,
+}
+
+impl Writer {
+    pub(super) fn new(path: &Path, identity: FileIdentity, options: SqliteConnectOptions) -> Self {
+        Self { path: path.to_owned(), identity, options, slot: Arc::default() }
+    }
+
+    /// The connection outside a transaction.
+    pub(super) async fn slot(&self) -> Result<OwnedMutexGuard<Slot>, StoreError> {
+        let mut slot = Arc::clone(&self.slot).lock_owned().await;
+        self.identity.still_at(&self.path)?;
+        slot.roll_back_unfinished().await;
+        if slot.connection.is_none() {
+            slot.connection = Some(self.options.connect().await.map_err(broken)?);
+        }
+        Ok(slot)
+    }
+
+    /// Begins a transaction that holds SQLite's write lock from the start: a later upgrade could fail half-way.
+    pub(super) async fn begin(&self) -> Result<SqliteUnit, StoreError> {
+        let mut unit = SqliteUnit { slot: self.slot().await? };
+        unit.slot.unfinished = true;
+        unit.run(sqlx::query("BEGIN IMMEDIATE")).await?;
+        Ok(unit)
+    }
+}
+
+impl Slot {
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("the connection was lost".to_owned()))
+    }
+
+    /// What a broken connection leaves.
+    #[cfg(test)]
+    pub(super) async fn close_for_test(&mut self) {
+        use sqlx::Connection as _;
+        self.connection.take().unwrap().close().await.unwrap();
+    }
+
+    async fn roll_back_unfinished(&mut self) {
+        if !std::mem::take(&mut self.unfinished) {
+            return;
+        }
+        if let Some(mut connection) = self.connection.take() {
+            // A connection that cannot roll back is closed, which rolls back too.
+            if connection.execute("ROLLBACK").await.is_ok() {
+                self.connection = Some(connection);
+            }
+        }
+    }
+}
+
+/// One `BEGIN IMMEDIATE` … `COMMIT`.
+#[derive(Debug)]
+pub(super) struct SqliteUnit {
+    slot: OwnedMutexGuard<Slot>,
+}
+
+impl SqliteUnit {
+    /// Writes without changing anything.
+    pub(super) async fn touch(&mut self) -> Result<(), StoreError> {
+        self.run(sqlx::query(statements::TOUCH)).await.map(drop)
+    }
+
+    pub(super) async fn purge_claims(&mut self, at: Moment, most: u32) -> Result<u64, StoreError> {
+        self.run(sqlx::query(statements::PURGE).bind(at.unix_millis()).bind(most)).await
+    }
+
+    /// Returns how many rows changed. After an error the connection is given up: what state it is in is not worth
+    /// knowing.
+    async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
+        match query.execute(self.slot.connection()?).await {
+            Ok(done) => Ok(done.rows_affected()),
+            Err(error) => {
+                self.slot.connection = None;
+                Err(broken(error))
+            }
+        }
+    }
+
+    async fn fetch(&mut self, query: Query) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
+        match query.fetch_all(self.slot.connection()?).await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                self.slot.connection = None;
+                Err(broken(error))
+            }
+        }
+    }
+
+    /// Runs a statement over all `items`, a piece at a time; `bind` binds one row, or its NULLs for `None`.
+    async fn run_pieces<T>(
+        &mut self,
+        statement: &'static Padded,
+        items: &[T],
+        bind: impl Fn(Query, Option<&T>) -> Result<Query, StoreError>,
+    ) -> Result<(), StoreError> {
+        for (text, width, piece) in statement.pieces(items) {
+            let query = bind_piece(text, width, piece, &bind)?;
+            self.run(query).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_claim(&mut self, claims: &[ReplayClaim]) -> Result<Vec<bool>, StoreError> {
+        let mut taken_now = HashSet::with_capacity(claims.len());
+        for (text, width, piece) in statements::CLAIM.pieces(claims) {
+            let query = bind_piece(text, width, piece, &bind_claim)?;
+            for row in self.fetch(query).await? {
+                let issuer: String = row.try_get("issuer").map_err(broken)?;
+                let key: Vec<u8> = row.try_get("key").map_err(broken)?;
+                taken_now.insert((issuer, key));
+            }
+        }
+        // `remove`: of two equal claims the first one has it.
+        let won = |claim: &ReplayClaim| {
+            taken_now.remove(&(claim.issuer.as_str().to_owned(), claim.key.as_bytes().to_vec()))
+        };
+        Ok(claims.iter().map(won).collect())
+    }
+
+    async fn try_append(
+        &mut self,
+        new: &[LogRow],
+        hashes: &[TileHash],
+        head: &LogHead,
+    ) -> Result<(), StoreError> {
+        let from = head.size.checked_sub(new.len() as u64);
+        let from = from.filter(|from| new.iter().zip(*from..).all(|(row, index)| row.index == index));
+        let from =
+            from.ok_or_else(|| StoreError::Corrupt("the new rows do not end at the new head".to_owned()))?;
+        self.run_pieces(&statements::INSERT_ENTRIES, new, bind_entry).await?;
+        self.run_pieces(&statements::INSERT_NODES, hashes, bind_node).await?;
+        let moved = sqlx::query(statements::MOVE_HEAD)
+            .bind(signed(head.size)?)
+            .bind(head.peaks.concat())
+            .bind(head.last_at.map(Moment::unix_millis))
+            .bind(signed(from)?);
+        match self.run(moved).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Corrupt(format!("the log's head is not at {from}"))),
+        }
+    }
+}
+
+impl UnitOfWork for SqliteUnit {
+    fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
+        Box::pin(async {
+            let found = self.fetch(sqlx::query(statements::HEAD)).await?;
+            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            rows::head(row)
+        })
+    }
+
+    fn claim<'a>(&'a mut self, claims: &'a [ReplayClaim]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
+        Box::pin(self.try_claim(claims))
+    }
+
+    fn release<'a>(&'a mut self, claims: &'a [ReplayClaim]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.run_pieces(&statements::RELEASE, claims, bind_claim_key))
+    }
+
+    fn append<'a>(
+        &'a mut self,
+        rows: &'a [LogRow],
+        hashes: &'a [TileHash],
+        head: &'a LogHead,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.try_append(rows, hashes, head))
+    }
+
+    fn put_key<'a>(&'a mut self, key: &'a KeyRow) -> BoxFuture<'a, Result<(), StoreError>> {
+        let query = sqlx::query(statements::PUT_KEY)
+            .bind(key.kid.as_str().to_owned())
+            .bind(key.purpose.as_str())
+            .bind(key.algorithm.clone())
+            .bind(key.sealed_private.clone())
+            .bind(key.public.clone())
+            .bind(key.created_at.unix_millis())
+            .bind(key.active_from.unix_millis())
+            .bind(key.retired_at.map(Moment::unix_millis))
+            .bind(key.published_until.map(Moment::unix_millis));
+        Box::pin(async { self.run(query).await.map(drop) })
+    }
+
+    fn delete_key<'a>(&'a mut self, kid: &'a Kid) -> BoxFuture<'a, Result<(), StoreError>> {
+        let query = sqlx::query(statements::DELETE_KEY).bind(kid.as_str().to_owned());
+        Box::pin(async { self.run(query).await.map(drop) })
+    }
+
+    fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.run(sqlx::query("COMMIT")).await?;
+            self.slot.unfinished = false;
+            Ok(())
+        })
+    }
+}
+
+fn bind_piece<T>(
+    text: &'static str,
+    width: usize,
+    piece: &[T],
+    bind: &impl Fn(Query, Option<&T>) -> Result<Query, StoreError>,
+) -> Result<Query, StoreError> {
+    let padding = width.saturating_sub(piece.len());
+    let padded = piece.iter().map(Some).chain(std::iter::repeat_n(None, padding));
+    padded.into_iter().try_fold(sqlx::query(text), bind)
+}
+
+fn bind_entry(query: Query, row: Option<&LogRow>) -> Result<Query, StoreError> {
+    let Some(row) = row else { return Ok(bind_nulls(query, 3)) };
+    Ok(query.bind(signed(row.index)?).bind(row.leaf_hash.to_vec()).bind(row.bytes.to_vec()))
+}
+
+fn bind_node(query: Query, node: Option<&TileHash>) -> Result<Query, StoreError> {
+    let Some(node) = node else { return Ok(bind_nulls(query, 3)) };
+    Ok(query.bind(node.level).bind(signed(node.index)?).bind(node.hash.to_vec()))
+}
+
+fn bind_claim(query: Query, claim: Option<&ReplayClaim>) -> Result<Query, StoreError> {
+    let until = claim.map(|claim| claim.until.unix_millis());
+    Ok(bind_claim_key(query, claim)?.bind(until))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one shape for every binder")]
+fn bind_claim_key(query: Query, claim: Option<&ReplayClaim>) -> Result<Query, StoreError> {
+    let Some(claim) = claim else { return Ok(bind_nulls(query, 2)) };
+    Ok(query.bind(claim.issuer.as_str().to_owned()).bind(claim.key.as_bytes().to_vec()))
+}
+
+fn bind_nulls(query: Query, columns: usize) -> Query {
+    (0..columns).fold(query, |query, _| query.bind(None::<i64>))
+}
