@@ -1,6 +1,9 @@
 //! One file per subcommand. Knows arguments, terminals and exit codes; everything else is asked of the rooms.
 
+mod broker;
 pub mod check;
+mod subject;
+pub mod token;
 
 use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;

@@ -24,6 +24,7 @@ pub use broker::{
 };
 pub use duration::{format_duration, parse_duration};
 pub use faults::{Fault, Faults};
+pub use net::web_url;
 pub use secret_source::SecretSource;
 pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
 pub use shape::{SHAPES, Shape};
