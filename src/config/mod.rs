@@ -31,7 +31,7 @@ pub use shape::{SHAPES, Shape};
 
 use crate::federation::IssuerSettings;
 use crate::grants::Catalog;
-use crate::policy;
+use crate::policy::Settings as PolicySettings;
 use crate::secret::Fingerprint;
 use reader::{Document, Section};
 
@@ -51,7 +51,7 @@ pub struct Settings {
     /// `[audit]`
     pub audit: AuditSettings,
     /// `[policy]`
-    pub policy: policy::Settings,
+    pub policy: PolicySettings,
     /// `[aws]`; there whenever a grant of kind `aws` is.
     pub aws: Option<AwsSettings>,
     /// `[[issuers]]`, at least one.
