@@ -1,6 +1,7 @@
 //! Reading what is durable: tiles, entries and proofs, and the check at start that the head agrees with the rows.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -138,10 +139,10 @@ impl LogReader {
         for node in path.iter().flat_map(nodes_of) {
             let (level, hashes) = place_of(node);
             let tile = hashes.start / TILE_WIDTH;
-            if !tiles.0.contains_key(&(level, tile)) {
+            if let Entry::Vacant(missing) = tiles.0.entry((level, tile)) {
                 let first = tile * TILE_WIDTH;
                 let width = available(TileKind::Hashes(level), durable).saturating_sub(first).min(TILE_WIDTH);
-                tiles.0.insert((level, tile), self.hashes(level, first, width).await?);
+                missing.insert(self.hashes(level, first, width).await?);
             }
         }
         let root = |range| range_root(range, |node| tiles.hash_of(node).ok_or(ReadError::Unavailable));

@@ -108,13 +108,13 @@ impl AuditLog {
         let reader = LogReader::new(Arc::clone(&store));
         let head = store.head().await?;
         reader.check_head(&head).await?;
-        let state = Arc::new(LogState { tip: ArcSwap::from_pointee(head), healthy: AtomicBool::new(true) });
+        let latest = Arc::new(LogState { tip: ArcSwap::from_pointee(head), healthy: AtomicBool::new(true) });
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (ending, ended) = watch::channel(());
-        tokio::spawn(Writer::new(store, Arc::clone(&state), Arc::clone(&clock)).run(waiting, ending));
+        tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
         let queue = ArcSwapOption::from_pointee(queue);
         let signed = Mutex::new(None);
-        Ok(Self { shared: Arc::new(Shared { queue, state, reader, signer, clock, entropy, signed, ended }) })
+        Ok(Self { shared: Arc::new(Shared { queue, state: latest, reader, signer, clock, entropy, signed, ended }) })
     }
 
     /// Returns when the entry and its effects are durable. If the caller goes away, they become durable all the same.

@@ -54,7 +54,7 @@ impl Writer {
         let mut expected = 1;
         while queue.recv_many(&mut group, MOST_IN_GROUP).await > 0 {
             self.linger(&mut group, &mut queue, expected).await;
-            metrics::gauge!("tidegate_audit_queue_depth").set(queue.len() as f64);
+            metrics::gauge!("tidegate_audit_queue_depth").set(count(queue.len()));
             expected = group.len();
             self.settle(std::mem::take(&mut group)).await;
         }
@@ -89,8 +89,8 @@ impl Writer {
             Ok(places) => {
                 metrics::histogram!("tidegate_audit_commit_seconds")
                     .record(self.clock.uptime().saturating_sub(started).as_secs_f64());
-                metrics::histogram!("tidegate_audit_group_entries").record(group.len() as f64);
-                metrics::gauge!("tidegate_audit_log_size").set(self.state.tip.load().size as f64);
+                metrics::histogram!("tidegate_audit_group_entries").record(count(group.len()));
+                metrics::gauge!("tidegate_audit_log_size").set(count(self.state.tip.load().size));
                 group.into_iter().zip(places).for_each(|(pending, place)| pending.release(place));
             }
             Err(error) => {
@@ -194,6 +194,12 @@ async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), Stor
     Ok(())
 }
 
+/// A number as a metric: exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "a gauge has no other number")]
+fn count(number: impl TryInto<u64>) -> f64 {
+    number.try_into().unwrap_or(u64::MAX) as f64
+}
+
 /// What one transaction appends.
 struct Staged {
     rows: Vec<LogRow>,
@@ -202,7 +208,7 @@ struct Staged {
 }
 
 impl Staged {
-    fn new<'a>(from: &LogHead, entries: impl Iterator<Item = &'a Pending>) -> Result<Self, StoreError> {
+    fn new(from: &LogHead, entries: &[&Pending]) -> Self {
         let mut peaks = peaks_of(from);
         let (mut rows, mut hashes, mut last_at) = (Vec::new(), Vec::new(), from.last_at);
         for entry in entries {
@@ -215,6 +221,6 @@ impl Staged {
             });
         }
         let head = LogHead { size: peaks.size(), peaks: peaks.hashes().to_vec(), last_at };
-        Ok(Self { rows, hashes, head })
+        Self { rows, hashes, head }
     }
 }

@@ -1,7 +1,6 @@
 //! `[[issuers]]`: whom we trust, and how little each of them is trusted with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use url::Url;
 
@@ -9,9 +8,10 @@ use super::faults::quoted;
 use super::net::{is_loopback, is_private, web_url};
 use super::reader::{At, Section};
 use super::secret_source::readable_file;
-use super::shared::{immutable_id_claims, is_shared};
 use crate::claims::Profile;
-use crate::federation::{Algorithm, IssuerSettings, KeySource, ReplayMode};
+use crate::federation::{
+    Algorithm, IssuerSettings, KeySource, ReplayMode, immutable_id_claims, is_shared, safe_defaults,
+};
 use crate::ids::{Audience, IssuerName, IssuerUrl};
 
 const PROFILES: [(&str, Profile); 7] = [
@@ -37,41 +37,6 @@ const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("Ed25519", Algorithm::EdDsa),
 ];
 
-/// What holds for a profile's tokens unless the configuration says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProfileDefaults {
-    /// May a token be presented again?
-    pub replay: ReplayMode,
-    /// From `iat` until it is presented.
-    pub max_token_age: Duration,
-    /// From `iat` to `exp`.
-    pub max_token_lifetime: Duration,
-}
-
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-
-/// The defaults of `profile`.
-pub const fn profile_defaults(profile: Profile) -> ProfileDefaults {
-    let (replay, age, lifetime) = match profile {
-        // A mounted token lives up to a year and is presented again and again; the kubelet renews it every hour or so.
-        Profile::Kubernetes => (ReplayMode::Reusable, HOUR, 367 * DAY),
-        // Lives about five minutes and a job can ask for another at any time.
-        Profile::Github => (ReplayMode::SingleUse, 10 * MINUTE, HOUR),
-        // GitLab makes one token when a job starts, which lives as long as the job may. A person presents one token for a working session; an agent hands the same SVID out until it is half gone.
-        Profile::Gitlab | Profile::Spiffe | Profile::Aws | Profile::Person => {
-            (ReplayMode::Reusable, HOUR, DAY)
-        }
-        Profile::Generic => (ReplayMode::SingleUse, HOUR, DAY),
-    };
-    ProfileDefaults {
-        replay,
-        max_token_age: Duration::from_secs(age),
-        max_token_lifetime: Duration::from_secs(lifetime),
-    }
-}
-
 pub(super) fn read(section: &Section<'_>) -> Option<IssuerSettings> {
     let name = section.require("name", section.parsed("name", name), "such as name = \"prod-cluster\"");
     let profile =
@@ -88,7 +53,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<IssuerSettings> {
     let algorithms = read_algorithms(section);
     let require = read_require(section);
     if let Some(url) = &url {
-        check_shared(section, &url.parsed, &require);
+        check_shared(section, url.issuer.as_str(), profile, &require);
     }
     let replay = section
         .one_of("replay", &[("single-use", ReplayMode::SingleUse), ("reusable", ReplayMode::Reusable)])
@@ -98,7 +63,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<IssuerSettings> {
     let may_approve = read_may_approve(section, profile);
     // Its meaning is checked in `check_together`; here only that it is a flag.
     let _ = section.flag("trust_self");
-    let defaults = profile_defaults(profile?);
+    let defaults = safe_defaults(profile?);
     Some(IssuerSettings {
         name: name?.value,
         url: url?.issuer,
@@ -322,24 +287,36 @@ fn read_require(section: &Section<'_>) -> BTreeMap<String, BTreeSet<String>> {
     require
 }
 
-fn check_shared(section: &Section<'_>, url: &Url, require: &BTreeMap<String, BTreeSet<String>>) {
-    let marked = section.flag("shared");
-    if marked == Some(false) && is_shared(url) {
+fn check_shared(
+    section: &Section<'_>,
+    url: &str,
+    profile: Option<Profile>,
+    require: &BTreeMap<String, BTreeSet<String>>,
+) {
+    let (marked, known) = (section.flag("shared"), is_shared(url));
+    if marked == Some(false) && known {
         section.fault("shared", "this issuer is known to serve many tenants", "leave `shared` out");
     }
-    if !is_shared(url) && marked != Some(true) {
+    if !known && marked != Some(true) {
         return;
     }
-    let ids = immutable_id_claims(url);
-    if ids.iter().any(|id| require.contains_key(*id)) {
+    let ids = immutable_id_claims(profile.unwrap_or(Profile::Generic), url);
+    let pinned =
+        if ids.is_empty() { !require.is_empty() } else { ids.iter().any(|id| require.contains_key(*id)) };
+    if pinned {
         return;
     }
-    let place = if section.has("require") { "require" } else { "url" };
-    let first = ids.first().copied().unwrap_or("organization_id");
+    let help = match ids.first() {
+        Some(first) => format!(
+            "add require = {{ {first} = [\"…\"] }}, or another id that is never given twice ({})",
+            ids.join(", ")
+        ),
+        None => "add require = { … = [\"…\"] } with the claim that names your tenant by an id".to_owned(),
+    };
     section.fault(
-        place,
+        if section.has("require") { "require" } else { "url" },
         "many tenants share this issuer, and no claim pins yours: every one of them could get a token accepted",
-        format!("add require = {{ {first} = [\"…\"] }}, or another id that is never given twice ({})", ids.join(", ")),
+        help,
     );
 }
 

@@ -11,7 +11,6 @@ mod reader;
 mod secret_source;
 mod server;
 mod shape;
-mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -25,11 +24,9 @@ pub use broker::{
 };
 pub use duration::{format_duration, parse_duration};
 pub use faults::{Fault, Faults};
-pub use issuers::{ProfileDefaults, profile_defaults};
 pub use secret_source::SecretSource;
 pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
 pub use shape::{SHAPES, Shape};
-pub use shared::{immutable_id_claims, is_shared};
 
 use crate::federation::IssuerSettings;
 use crate::grants::Catalog;

@@ -1,4 +1,4 @@
-//! URLs that may be plain.
+//! URLs that may be plain, and URLs that may not.
 
 use url::{Host, Url};
 
@@ -59,6 +59,40 @@ pub(super) fn web_url(text: &str) -> Result<Url, (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Network;
+
+    fn inside(network: &str, address: &str) -> bool {
+        Network::parse(network).unwrap().contains(address.parse().unwrap())
+    }
+
+    #[test]
+    fn networks_that_are_none_are_refused() {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "example.com",
+            "10.0.0.0/8/8",
+        ] {
+            assert_eq!(Network::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_inside_by_its_leading_bits() {
+        assert!(inside("10.0.0.0/8", "10.255.1.2"));
+        assert!(!inside("10.0.0.0/8", "11.0.0.1"));
+        assert!(inside("0.0.0.0/0", "8.8.8.8"));
+        assert!(inside("192.0.2.7", "192.0.2.7"));
+        assert!(!inside("192.0.2.7", "192.0.2.6"));
+        assert!(inside("::/0", "2001:db8::1"));
+        assert!(inside("2001:db8::/32", "2001:db8:1::1"));
+        assert!(inside("10.0.0.0/8", "::ffff:10.0.0.1"), "IPv4 written as IPv6");
+        assert!(!inside("::/0", "10.0.0.1"), "another family is never inside");
+    }
 
     #[test]
     fn plain_http_is_for_loopback_literals_only() {

@@ -15,7 +15,8 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// The secret. From a file, without one line end at its end.
+    /// The secret as text. From a file, without one line end at its end. For text only: raw bytes are the business of
+    /// whoever knows their shape.
     pub fn read(&self) -> std::io::Result<SecretText> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),

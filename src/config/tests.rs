@@ -491,7 +491,7 @@ fn a_shared_issuer_must_be_pinned_to_one_tenant_for_ever() {
             "",
         ),
         (shared("https://gitlab.com", "gitlab", ""), "many tenants", "namespace_id"),
-        (shared("https://idp.example.com", "generic", "shared = true"), "many tenants", "tenant_id"),
+        (shared("https://idp.example.com", "generic", "shared = true"), "many tenants", "names your tenant"),
     ]);
     settings(&shared(github, "github", "require = { repository_owner_id = [\"1234\"] }"));
     settings(&shared("https://idp.example.com", "generic", "shared = true\nrequire = { tid = \"1\" }"));
@@ -578,8 +578,8 @@ fn defaults_follow_the_profile_and_give_way_to_the_file() {
     let [issuer] = read.issuers.as_slice() else { panic!("one issuer") };
     assert_eq!(issuer.replay, ReplayMode::SingleUse);
     assert_eq!((issuer.max_token_age.as_secs(), issuer.max_token_lifetime.as_secs()), (300, 360));
-    assert_eq!(profile_defaults(Profile::Github).replay, ReplayMode::SingleUse);
-    assert_eq!(profile_defaults(Profile::Generic).replay, ReplayMode::SingleUse);
+    let generic = settings(&GOOD.replace("\"kubernetes\"", "\"generic\""));
+    assert_eq!(generic.issuers[0].replay, ReplayMode::SingleUse);
     let person = GOOD.replace("\"kubernetes\"", "\"person\"");
     assert!(settings(&person).issuers[0].may_approve);
     let vendor = person.replace("audiences =", "may_approve = false\naudiences =");

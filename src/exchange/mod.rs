@@ -298,7 +298,7 @@ fn map_claims(token: &VerifiedToken) -> Result<(Principal, Authentication), Refu
 }
 
 fn remaining(expires_at: Moment, at: Moment) -> Result<Lifetime, Refusal> {
-    let seconds = expires_at.since(at).as_secs();
+    let seconds = expires_at.since(at.floor_second()).as_secs();
     Ok(Lifetime::from_seconds(i64::try_from(seconds).unwrap_or(0)).map_err(|_| AskError::NothingLeft)?)
 }
 

@@ -22,9 +22,20 @@ use super::settings::{IssuerSettings, KeySource};
 
 /// No key set or discovery document is read beyond this: the body is the issuer's, the memory is ours.
 const MAX_BODY_BYTES: usize = 256 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Of one request, body included: a server that drips bytes ends here.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one request may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    /// Body included: a server that drips bytes ends here.
+    pub(super) total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(3), total: Duration::from_secs(5) }
+    }
+}
 
 /// Why there is no new key set. For the operator: none of it reaches a caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,13 +93,17 @@ pub(super) enum Fetcher {
 
 impl Fetcher {
     /// From an issuer's settings. `Err` is for the operator.
-    pub(super) fn new(settings: &IssuerSettings, roots: &SystemRoots) -> Result<Self, String> {
+    pub(super) fn new(
+        settings: &IssuerSettings,
+        roots: &SystemRoots,
+        timeouts: Timeouts,
+    ) -> Result<Self, String> {
         Ok(match &settings.keys {
             KeySource::JwksFile(path) => Self::File(path.clone()),
-            KeySource::JwksUrl(url) => Self::Jwks(Http::new(settings, roots, url)?, url.clone()),
+            KeySource::JwksUrl(url) => Self::Jwks(Http::new(settings, roots, timeouts, url)?, url.clone()),
             KeySource::Discovery => {
                 let document = discovery_url(settings.url.as_str())?;
-                let http = Http::new(settings, roots, &document)?;
+                let http = Http::new(settings, roots, timeouts, &document)?;
                 Self::Discovery { http, document, issuer: settings.url.as_str().to_owned() }
             }
         })
@@ -151,7 +166,12 @@ pub(super) struct Http {
 }
 
 impl Http {
-    fn new(settings: &IssuerSettings, roots: &SystemRoots, first: &Url) -> Result<Self, String> {
+    fn new(
+        settings: &IssuerSettings,
+        roots: &SystemRoots,
+        timeouts: Timeouts,
+        first: &Url,
+    ) -> Result<Self, String> {
         let rule = AddressRule { allow_private: settings.allow_private_network };
         admit(first, rule).map_err(|fault| fault.to_string())?;
         let store = match &settings.ca_file {
@@ -164,8 +184,8 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.total)
             .pool_max_idle_per_host(0) // one request in minutes: a kept connection would only hide a moved address
             .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .build()

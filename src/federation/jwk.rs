@@ -261,6 +261,12 @@ mod tests {
     }
 
     #[test]
+    fn a_roca_key_is_refused_for_what_it_is() {
+        let weak = include_bytes!("../../tests/vectors/keys/weak.json");
+        assert!(parse_set(weak).unwrap().skipped.contains(&Skipped::Roca));
+    }
+
+    #[test]
     fn a_published_private_half_disqualifies_the_key() {
         assert_eq!(skipped(&rsa_jwk(&modulus(256), F4, r#","d":"AQ""#)), Some(Skipped::PrivatePart));
     }

@@ -3,7 +3,7 @@
 //! Such a chip built each prime as `k·M + (65537^a mod M)`, `M` a product of the first primes. So modulo each of those
 //! primes the modulus is a power of 65537. A random modulus is so for all of them about once in 2^27.
 
-/// The small odd primes of `M` for keys of 512-960 bits, which divide the `M` of every larger size.
+/// The odd primes of the smallest `M` (keys of 512-960 bits): they divide the `M` of every larger size too.
 const PRIMES: [u16; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -35,50 +35,36 @@ fn is_power_of_generator(value: u32, prime: u32) -> bool {
 mod tests {
     use super::*;
 
-    /// Numbers as little-endian limbs of 16 bits: enough arithmetic to build a vulnerable modulus.
-    fn times_plus(number: &[u32], factor: u32, plus: u32) -> Vec<u32> {
-        let mut carry = plus;
-        let mut out: Vec<u32> = Vec::new();
-        for limb in number {
-            let value = limb * factor + carry;
-            out.push(value & 0xffff);
-            carry = value >> 16;
-        }
-        out.push(carry);
-        out
-    }
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-    fn big_endian(number: &[u32]) -> Vec<u8> {
-        number.iter().rev().flat_map(|limb| u16::try_from(*limb).unwrap().to_be_bytes()).collect()
-    }
-
-    fn primorial() -> Vec<u32> {
-        PRIMES.iter().fold(vec![2], |product, prime| times_plus(&product, u32::from(*prime), 0))
+    /// Built as the chips built theirs: two primes `k·M + (65537^a mod M)`, `M` the product of the first primes.
+    fn vulnerable() -> Vec<u8> {
+        let set: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/vectors/keys/weak.json")).unwrap();
+        let keys = set["keys"].as_array().unwrap();
+        let jwk = keys.iter().find(|jwk| jwk["kid"] == "rsa-roca").unwrap();
+        URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap()
     }
 
     #[test]
     fn a_modulus_built_as_the_chips_built_it_is_recognised() {
-        // k·M + 65537^2 mod M: 65537^2 is smaller than M, so it stands for itself
-        let mut shifted = times_plus(&primorial(), 40_503, 0);
-        shifted.resize(120, 0);
-        let square: u64 = 65_537 * 65_537;
-        let mut carry = square;
-        for limb in &mut shifted {
-            let value = u64::from(*limb) + (carry & 0xffff);
-            *limb = u32::try_from(value & 0xffff).unwrap();
-            carry = (carry >> 16) + (value >> 16);
-        }
-        assert!(has_roca_fingerprint(&big_endian(&shifted)));
-        shifted[0] ^= 2;
-        assert!(!has_roca_fingerprint(&big_endian(&shifted)));
+        let mut modulus = vulnerable();
+        assert_eq!(modulus.len(), 256);
+        assert!(has_roca_fingerprint(&modulus));
+        modulus[255] ^= 2;
+        assert!(!has_roca_fingerprint(&modulus));
     }
 
     #[test]
-    fn ordinary_moduli_are_not() {
-        for seed in 1..200_u8 {
-            let modulus: Vec<u8> =
-                (0..256_u32).map(|i| (i as u8).wrapping_mul(31) ^ seed.wrapping_mul(i as u8 | 1)).collect();
-            assert!(!has_roca_fingerprint(&modulus), "{seed}");
+    fn the_modulus_of_an_ordinary_key_is_not() {
+        for der in [
+            &include_bytes!("../../tests/vectors/keys/rsa-2048.der")[..],
+            include_bytes!("../../tests/vectors/keys/rsa-2048-other.der"),
+        ] {
+            let pair = ring::signature::RsaKeyPair::from_pkcs8(der).unwrap();
+            let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public());
+            assert!(!has_roca_fingerprint(&public.n));
         }
     }
 }

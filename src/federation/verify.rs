@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{self, LEEWAY, Times};
-use super::fetch::{Fetcher, SystemRoots};
+use super::fetch::{Fetcher, SystemRoots, Timeouts};
 use super::jws::Jws;
 use super::keyset::{KeyCache, Unavailable};
 use super::refusal::{TokenRefusal, VerifyError};
@@ -159,7 +159,7 @@ impl Federation {
                 settings.url
             ));
         }
-        let fetcher = Fetcher::new(&settings, roots)?;
+        let fetcher = Fetcher::new(&settings, roots, Timeouts::default())?;
         let keys = KeyCache::new(settings.name.clone(), fetcher, clock, entropy)
             .map_err(|fault| fault.to_string())?;
         self.issuers.push(Issuer { settings, keys: Arc::new(keys) });

@@ -91,7 +91,11 @@ pub enum CredentialFacts {
 
 impl Credential {
     /// Seals `secret` for one request.
-    pub(in crate::issuance) fn seal(request_id: RequestId, facts: CredentialFacts, secret: OpenCredential) -> Self {
+    pub(in crate::issuance) fn seal(
+        request_id: RequestId,
+        facts: CredentialFacts,
+        secret: OpenCredential,
+    ) -> Self {
         Self { request_id, expires_at: secret.expires_at(), facts, secret }
     }
 
@@ -137,7 +141,8 @@ mod tests {
 
     fn sealed(request_id: RequestId) -> Credential {
         let token = SecretText::new("header.claims.signature".into());
-        let facts = CredentialFacts::Jwt { jti: "j".into(), kid: "k".into(), fingerprint: token.fingerprint() };
+        let facts =
+            CredentialFacts::Jwt { jti: "j".into(), kid: "k".into(), fingerprint: token.fingerprint() };
         Credential::seal(request_id, facts, OpenCredential::Jwt { token, expires_at: Moment::EPOCH })
     }
 

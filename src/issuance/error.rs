@@ -78,7 +78,9 @@ impl IssueError {
         match self {
             Self::Plan(limit) => limit.to_string(),
             Self::Refused { code, .. } => match code.as_str() {
-                "PackedPolicyTooLarge" => "session policy and tags are too large for AWS when packed".to_owned(),
+                "PackedPolicyTooLarge" => {
+                    "session policy and tags are too large for AWS when packed".to_owned()
+                }
                 "MalformedPolicyDocument" => "AWS does not understand the grant's session policy".to_owned(),
                 _ => "AWS refused to issue credentials for this grant".to_owned(),
             },

@@ -99,8 +99,7 @@ fn is_note_name(name: &str) -> bool {
 
 fn note_key_id(name: &str, public: &[u8; 32]) -> [u8; 4] {
     let digest = crate::secret::Fingerprint::of_parts(&[name.as_bytes(), &[b'\n', ED25519], public]);
-    let [a, b, c, d, ..] = *digest.as_bytes();
-    [a, b, c, d]
+    digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 fn write_id(out: &mut impl fmt::Write, name: &str, key_id: [u8; 4]) -> fmt::Result {

@@ -93,7 +93,7 @@ pub enum Step {
 
 /// Verifiers refetch a key set when they meet an unknown `kid`, but many hold back for some minutes and a few only
 /// look once an hour.
-const USUAL_PUBLISH_AHEAD: Duration = Duration::from_secs(3600);
+const USUAL_PUBLISH_AHEAD: Duration = Duration::from_hours(1);
 
 impl Schedule {
     /// `keep_after` is the longest lifetime of a token and the leeway of its verifiers; `publish_ahead` is one hour,
@@ -103,7 +103,7 @@ impl Schedule {
         publish_ahead: Option<Duration>,
         keep_after: Duration,
     ) -> Result<Self, ScheduleError> {
-        if rotate_every < Duration::from_secs(60) {
+        if rotate_every < Duration::from_mins(1) {
             return Err(ScheduleError::TooOften);
         }
         let publish_ahead = publish_ahead.unwrap_or_else(|| USUAL_PUBLISH_AHEAD.min(rotate_every / 4));

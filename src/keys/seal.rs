@@ -113,8 +113,7 @@ impl Kek {
 /// Says which key sealed a blob. Hashing 32 unguessable bytes tells nothing about them.
 fn id_of(secret: &[u8; 32]) -> [u8; ID_LEN] {
     let digest = Fingerprint::of_fields(&[b"tidegate key-encryption key", secret]);
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    [a, b, c, d, e, f, g, h]
+    digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

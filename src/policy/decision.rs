@@ -114,23 +114,6 @@ impl Permit {
     }
 }
 
-#[cfg(test)]
-impl Permit {
-    /// A permit for the tests of other rooms.
-    pub(crate) fn for_test(issuer: &str, subject: &str, grant: &Arc<Grant>, ttl: Lifetime, scopes: &[&str]) -> Self {
-        let issuer = crate::ids::IssuerName::new(issuer).unwrap();
-        let subject = crate::ids::Subject::new(subject).unwrap();
-        Self {
-            principal: PrincipalId { issuer, subject },
-            grant: Arc::clone(grant),
-            ttl,
-            scopes: scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect(),
-            decided_by: Vec::new(),
-            digest: Fingerprint::of(b"policies"),
-        }
-    }
-}
-
 /// The policy said no.
 #[derive(Clone, Debug)]
 pub struct Denial {

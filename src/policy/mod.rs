@@ -11,6 +11,8 @@ mod entities;
 mod fault;
 mod index;
 mod load;
+#[cfg(test)]
+mod permit_for_test;
 mod reads;
 mod schema;
 mod source;

@@ -164,7 +164,7 @@ fn aws(subject: &str, reader: &mut ClaimReader<'_>) -> Result<AwsIdentity, MapEr
         .filter(|account| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()))
         .ok_or_else(|| reader.fault(AWS, "without an `aws_account` of 12 digits"))?;
     let arn: Vec<&str> = subject.splitn(6, ':').collect();
-    let ["arn", _, "iam" | "sts", _, arn_account, resource] = *arn else {
+    let ["arn", _, "iam" | "sts", "", arn_account, resource] = *arn else {
         return Err(reader.fault("sub", "not the ARN of an IAM principal"));
     };
     if arn_account != account {

@@ -39,7 +39,7 @@ impl Peaks {
 
     /// The subtrees that the hashes are roots of.
     pub fn nodes(size: u64) -> impl Iterator<Item = Node> {
-        (0..u64::BITS as u8).rev().filter(move |height| size >> height & 1 == 1).map(move |height| {
+        (0_u8..64).rev().filter(move |height| size >> height & 1 == 1).map(move |height| {
             // Everything before this peak is made of larger subtrees: the bits above it.
             Node { height, index: (size >> height) - 1 }
         })

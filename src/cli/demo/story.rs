@@ -53,7 +53,7 @@ impl<'a> Story<'a> {
         self.output.line("1. Workload `billing/invoicer` asks for grant `ledger-api`.")?;
         self.output.line(format!(
             "   -> a JWT for {} with scope `{}`, for {} s; audit entry {}",
-            claims.pointer("/aud").unwrap_or(&Value::Null),
+            text_at(&claims, "/aud")?,
             text_at(&answer, "/scope")?,
             answer.pointer("/expires_in").unwrap_or(&Value::Null),
             answer.pointer("/audit/index").unwrap_or(&Value::Null),

@@ -17,7 +17,7 @@ use crate::secret::{Fingerprint, SecretText};
 /// Sessions at once: about 3 KiB each.
 const MOST_SESSIONS: u64 = 10_000;
 /// A slot nobody asks for is forgotten, and its secret wiped.
-const IDLE: Duration = Duration::from_secs(15 * 60);
+const IDLE: Duration = Duration::from_mins(15);
 /// AWS answers a refused call the same a moment later; a role that was just repaired works again soon.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(5);
 /// Long enough that the callers who waited for a failed call do not each make it again, one after another.
@@ -25,6 +25,7 @@ const REMEMBER_OUTAGE: Duration = Duration::from_secs(1);
 
 /// What STS gave.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "`session_token` is AWS's own name")]
 pub(super) struct Session {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: SecretText,
@@ -47,7 +48,10 @@ enum Slot {
     #[default]
     Empty,
     Held(Arc<Session>),
-    Failed { error: IssueError, until: Moment },
+    Failed {
+        error: IssueError,
+        until: Moment,
+    },
 }
 
 /// Sessions by the fingerprint of everything that shaped them.
@@ -92,7 +96,9 @@ impl SessionCache {
         }
         match tokio::time::timeout(self.longest_wait, slot.lock_owned()).await {
             Ok(freed) => Ok((freed, true)),
-            Err(_) => Err(IssueError::Unavailable("another call for the same session did not end".to_owned())),
+            Err(_) => {
+                Err(IssueError::Unavailable("another call for the same session did not end".to_owned()))
+            }
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sts::config::{BehaviorVersion, Region, SharedHttpClient, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sts::config::{
+    BehaviorVersion, Region, SharedHttpClient, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use aws_sdk_sts::types::Tag;
@@ -174,7 +176,8 @@ impl StsClient {
     async fn attempts(&self, plan: &Plan) -> Result<Session, IssueError> {
         let end = Instant::now() + self.settings.deadline;
         for attempt in 0..MOST_ATTEMPTS {
-            match tokio::time::timeout_at(end, self.attempt(plan)).await {
+            // Boxed: the SDK's future has 15 KB, which every exchange would carry although most meet the cache.
+            match tokio::time::timeout_at(end, Box::pin(self.attempt(plan))).await {
                 Ok(Ok(session)) => return Ok(session),
                 Ok(Err(Failure::Final(error))) => return Err(error),
                 Ok(Err(Failure::Throttled)) => {}
@@ -220,7 +223,8 @@ impl StsClient {
 fn http_client(settings: &Settings) -> Result<SharedHttpClient, ConnectError> {
     let mut trust = TrustStore::default();
     if let Some(path) = &settings.ca_file {
-        let pem = std::fs::read(path).map_err(|source| ConnectError::CaFile { path: path.clone(), source })?;
+        let pem =
+            std::fs::read(path).map_err(|source| ConnectError::CaFile { path: path.clone(), source })?;
         trust = TrustStore::empty().with_native_roots(false).with_pem_certificate(pem);
     }
     let context = TlsContext::builder()
@@ -258,10 +262,16 @@ fn session(plan: &Plan, output: &AssumeRoleOutput) -> Result<Session, IssueError
         access_key_id: credentials.access_key_id().to_owned(),
         secret_access_key: SecretText::new(credentials.secret_access_key().to_owned()),
         session_token: SecretText::new(credentials.session_token().to_owned()),
-        packed_policy_percent: output.packed_policy_size(),
+        packed_policy_percent: packed_percent(output),
         began_at: plan.at(),
         ends_at,
     })
+}
+
+/// How much of STS's packed limit policy and tags take. AWS is renaming it; other endpoints know the old name only.
+#[expect(deprecated, reason = "the old name is what most endpoints answer with")]
+fn packed_percent(output: &AssumeRoleOutput) -> Option<i32> {
+    output.session_token_utilization().or_else(|| output.packed_policy_size())
 }
 
 fn failure(error: &SdkError<AssumeRoleError>) -> Failure {

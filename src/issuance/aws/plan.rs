@@ -159,7 +159,12 @@ fn granted_statements(
     grant: &AwsGrant,
     attributes: &(dyn Attributes + Sync),
 ) -> Result<Option<Vec<serde_json::Value>>, PlanError> {
-    grant.session_policy.as_ref().map(|policy| policy.render(attributes)).transpose().map_err(PlanError::Policy)
+    grant
+        .session_policy
+        .as_ref()
+        .map(|policy| policy.render(attributes))
+        .transpose()
+        .map_err(PlanError::Policy)
 }
 
 fn tags(grant: &AwsGrant, attributes: &(dyn Attributes + Sync)) -> Result<Vec<(String, String)>, PlanError> {
@@ -183,7 +188,8 @@ fn cache_key(order: &AwsOrder<'_>, plan: &Plan, granted: Option<&[serde_json::Va
     let permit = order.permit;
     let version = permit.grant().version;
     let granted = granted.map(|statements| serde_json::Value::from(statements).to_string());
-    let tags: Vec<&[u8]> = plan.tags.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
+    let tags: Vec<&[u8]> =
+        plan.tags.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
     let transitive: Vec<&[u8]> = plan.transitive_tags.iter().map(String::as_bytes).collect();
     // Two callers whose lifetime was cut by something that ends on its own share only when that ends at once for both.
     let end = match order.exact_end {

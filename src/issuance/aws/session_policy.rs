@@ -28,10 +28,17 @@ enum Statement<'a> {
 struct Ours {
     sid: &'static str,
     effect: &'static str,
-    action: &'static [&'static str],
+    action: Actions,
     resource: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<Condition>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Actions {
+    All(&'static str),
+    These(&'static [&'static str]),
 }
 
 #[derive(Serialize)]
@@ -90,7 +97,7 @@ fn own_statements(statements: &[Value]) -> Result<Vec<Statement<'_>>, LimitError
 /// A session is allowed what the role *and* its session policy allow: this adds nothing to the role. It must be there,
 /// since a session policy of Denies alone would allow nothing at all.
 fn everything_the_role_allows() -> Ours {
-    Ours { sid: "TidegateRole", effect: "Allow", action: &["*"], resource: "*", condition: None }
+    Ours { sid: "TidegateRole", effect: "Allow", action: Actions::All("*"), resource: "*", condition: None }
 }
 
 /// The end. A Deny and not an Allow with a time in it: a resource policy that names the session is added to what the
@@ -98,12 +105,18 @@ fn everything_the_role_allows() -> Ours {
 fn end(ends_at: Moment) -> Ours {
     let not_before = CurrentTime { end: ends_at.floor_second().to_string() };
     let condition = Some(Condition { not_before });
-    Ours { sid: "TidegateEnd", effect: "Deny", action: &["*"], resource: "*", condition }
+    Ours { sid: "TidegateEnd", effect: "Deny", action: Actions::All("*"), resource: "*", condition }
 }
 
 /// Credentials that this session made for itself would not carry its end.
 fn no_outliving() -> Ours {
-    Ours { sid: "TidegateNoOutliving", effect: "Deny", action: OUTLIVING, resource: "*", condition: None }
+    Ours {
+        sid: "TidegateNoOutliving",
+        effect: "Deny",
+        action: Actions::These(OUTLIVING),
+        resource: "*",
+        condition: None,
+    }
 }
 
 #[cfg(test)]
@@ -119,18 +132,24 @@ mod tests {
     #[test]
     fn a_statement_id_of_ours_is_refused_in_a_grant() {
         let granted = [json!({"Sid": "TidegateEnd", "Effect": "Allow", "Action": "s3:*", "Resource": "*"})];
-        assert_eq!(document(Some(&granted), ends_at(), false), Err(LimitError::ReservedSid("TidegateEnd".into())));
+        assert_eq!(
+            document(Some(&granted), ends_at(), false),
+            Err(LimitError::ReservedSid("TidegateEnd".into()))
+        );
     }
 
     #[test]
     fn a_policy_that_is_too_long_with_its_closing_statements_is_refused() {
         let granted = [json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "x".repeat(1800)})];
-        assert!(matches!(document(Some(&granted), ends_at(), false), Err(LimitError::PolicyLength(n)) if n > 2048));
+        assert!(
+            matches!(document(Some(&granted), ends_at(), false), Err(LimitError::PolicyLength(n)) if n > 2048)
+        );
     }
 
     #[test]
     fn with_a_policy_of_its_own_the_grant_is_closed_by_two_denials() {
-        let granted = [json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::orders/*"})];
+        let granted =
+            [json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::orders/*"})];
         insta::assert_snapshot!(document(Some(&granted), ends_at(), false).unwrap());
     }
 

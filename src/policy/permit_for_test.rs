@@ -1,0 +1,26 @@
+//! Permits for the tests of rooms that need one and have no policy.
+
+use std::sync::Arc;
+
+use super::Permit;
+use crate::grants::{Grant, Lifetime};
+use crate::ids::{IssuerName, Scope, Subject};
+use crate::principal::PrincipalId;
+use crate::secret::Fingerprint;
+
+impl Permit {
+    /// A permit that no policy gave.
+    pub(crate) fn for_test(issuer: &str, subject: &str, grant: &Arc<Grant>, ttl: Lifetime, scopes: &[&str]) -> Self {
+        Self {
+            principal: PrincipalId {
+                issuer: IssuerName::new(issuer).unwrap(),
+                subject: Subject::new(subject).unwrap(),
+            },
+            grant: Arc::clone(grant),
+            ttl,
+            scopes: scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect(),
+            decided_by: Vec::new(),
+            digest: Fingerprint::of(b"policies"),
+        }
+    }
+}
