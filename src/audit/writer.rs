@@ -113,11 +113,12 @@ impl Writer {
         if !admitted.contains(&true) {
             return Ok(vec![None; group.len()]);
         }
-        let staged =
-            Staged::new(&head, group.iter().zip(&admitted).filter(|(_, won)| **won).map(|(one, _)| one))?;
-        for (pending, _) in group.iter().zip(&admitted).filter(|(_, won)| **won) {
+        let won = |(pending, won): (_, &bool)| won.then_some(pending);
+        let winners: Vec<&Pending> = group.iter().zip(&admitted).filter_map(won).collect();
+        for pending in &winners {
             apply(unit.as_mut(), &pending.effects).await?;
         }
+        let staged = Staged::new(&head, &winners);
         unit.append(&staged.rows, &staged.hashes, &staged.head).await?;
         unit.commit().await?;
         self.state.tip.store(Arc::new(staged.head));

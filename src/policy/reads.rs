@@ -123,6 +123,10 @@ impl Reads {
     fn attribute(&mut self, operand: &Value) {
         match operand.get("attr") {
             Some(Value::String(name)) => self.add_named(name),
+            // `has a.b`
+            Some(Value::Array(path)) if path.iter().all(Value::is_string) => {
+                path.iter().filter_map(Value::as_str).for_each(|name| self.add_named(name));
+            }
             _ => *self = Self::ALL,
         }
         // `context.x` reads x and not the whole context.

@@ -1,0 +1,137 @@
+//! Exchanges per second with durable audit on, beside a bare reference in the same run.
+//!
+//! `cargo bench --bench exchange` prints a table. Machines are noisy, so rounds of the broker and of the reference
+//! alternate and the ratio is what counts. `--quick` does a tenth; `--policies` measures only the second table.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, reason = "a bench")]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::cast_precision_loss, reason = "a bench")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::panic, reason = "a bench")]
+
+mod broker;
+mod load;
+mod reference;
+mod tokens;
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use load::{Outcome, Requests};
+use tokens::Issuer;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ROUNDS: usize = 5;
+const OTHERS: [usize; 4] = [10, 100, 1_000, 10_000];
+
+struct Plan {
+    per_round: usize,
+    minted: usize,
+}
+
+fn main() {
+    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+    tidegate::server::install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let mut plan = Plan { per_round: if has("--quick") { 500 } else { 5_000 }, minted: 0 };
+    runtime.block_on(async {
+        if !has("--policies") {
+            for issuer in [Issuer::es256(), Issuer::rs256()] {
+                against_reference(&issuer, &mut plan).await;
+            }
+        }
+        policies_about_others(&mut plan).await;
+    });
+    println!("resident memory at the end: {} MiB", resident_mib());
+}
+
+/// The first table: broker and reference in alternating rounds at 1, 16 and 64 connections.
+async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = broker::start(folder.path(), issuer, 0).await;
+    let log = std::fs::File::create(folder.path().join("reference.log")).expect("a file");
+    let bare = reference::start(issuer.verifier(), log).await;
+    println!("\n{} in, ES256 out; {} exchanges a round, {ROUNDS} rounds each, median", issuer.algorithm(), plan.per_round);
+    println!("{:>5} {:>12} {:>12} {:>7} {:>18} {:>18}", "conns", "broker/s", "bare/s", "ratio", "broker p50/p99 ms", "bare p50/p99 ms");
+    for connections in [1, 16, 64] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let count = if connections == 1 { plan.per_round / 5 } else { plan.per_round };
+            ours.push(round(broker.public_address(), issuer, plan, count, connections, None).await);
+            theirs.push(round(bare, issuer, plan, count, connections, None).await);
+        }
+        let (ours, theirs) = (median(ours), median(theirs));
+        println!(
+            "{connections:>5} {:>12.0} {:>12.0} {:>7.2} {:>18} {:>18}",
+            ours.per_second, theirs.per_second, ours.per_second / theirs.per_second, spread(&ours), spread(&theirs)
+        );
+        if connections == 64 {
+            let interval = Duration::from_secs_f64(64.0 / (ours.per_second / 2.0));
+            let half = round(broker.public_address(), issuer, plan, plan.per_round, 64, Some(interval)).await;
+            println!("      at half of that load ({:.0}/s): p50/p99 {} ms", half.per_second, spread(&half));
+        }
+    }
+    broker.stop("the bench ended").await;
+}
+
+/// The second table: what policies about other grants cost.
+async fn policies_about_others(plan: &mut Plan) {
+    let issuer = Issuer::es256();
+    println!("\nES256, 16 connections, policies about other grants");
+    println!("{:>8} {:>12} {:>12} {:>22}", "policies", "start s", "exchanges/s", "cost against the first");
+    let mut first = None;
+    for others in OTHERS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let started = std::time::Instant::now();
+        let broker = broker::start(folder.path(), &issuer, others).await;
+        let start = started.elapsed();
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            rounds.push(round(broker.public_address(), &issuer, plan, plan.per_round, 16, None).await);
+        }
+        let outcome = median(rounds);
+        let first = *first.get_or_insert(outcome.per_second);
+        println!("{others:>8} {:>12.2} {:>12.0} {:>22.2}", start.as_secs_f64(), outcome.per_second, first / outcome.per_second);
+        broker.stop("the bench ended").await;
+    }
+}
+
+async fn round(
+    host: SocketAddr,
+    issuer: &Issuer,
+    plan: &mut Plan,
+    count: usize,
+    connections: usize,
+    interval: Option<Duration>,
+) -> Outcome {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64;
+    let first = plan.minted;
+    plan.minted += count;
+    let forms = (first..first + count).map(|number| form(&issuer.token(number, now - 1)));
+    let outcome = load::run(host, Requests::new(host, forms), connections, interval).await;
+    assert_eq!(outcome.refused, 0, "every exchange must succeed");
+    outcome
+}
+
+fn form(token: &str) -> String {
+    format!(
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&audience=ledger-api\
+         &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token={token}"
+    )
+}
+
+fn median(mut rounds: Vec<Outcome>) -> Outcome {
+    rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    rounds.swap_remove(rounds.len() / 2)
+}
+
+fn spread(outcome: &Outcome) -> String {
+    format!("{:.2}/{:.2}", outcome.p50.as_secs_f64() * 1e3, outcome.p99.as_secs_f64() * 1e3)
+}
+
+/// From `/proc`: of the whole process, load generator and reference included.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}

@@ -1,0 +1,263 @@
+//! `tidegate check`: every fault of a configuration at once, in the file and in what it names.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Output;
+use crate::clock::SystemClock;
+use crate::config::{LoadError, SecretSource, Settings};
+use crate::entropy::SystemEntropy;
+use crate::federation::Federation;
+use crate::keys::Kek;
+use crate::policy::PolicyEngine;
+
+/// Arguments of `tidegate check`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Reads the file, the session policies, key sets and policies that it names, and starts nothing.\n\
+                        Exit codes: 0 no fault, 1 at least one."
+)]
+pub struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    config: PathBuf,
+}
+
+/// A fault as it is shown: in the configuration, or in a file that it names.
+#[derive(Debug, Serialize)]
+struct Shown {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    path: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+    #[serde(skip)]
+    excerpt: Option<String>,
+}
+
+impl Args {
+    /// Checks, prints, and answers whether all is well.
+    pub fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
+        let settings = match crate::config::load(&self.config) {
+            Ok(settings) => settings,
+            Err(error) => {
+                print_faults(&error, output)?;
+                return Ok(super::failed());
+            }
+        };
+        let summary = summary(&self.config, &settings);
+        let faults = faults_around(&self.config, settings);
+        print(&faults, output)?;
+        if !faults.is_empty() {
+            return Ok(super::failed());
+        }
+        output.line(summary)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Shows why a configuration was not loaded.
+pub fn print_faults(error: &LoadError, output: &Output) -> anyhow::Result<()> {
+    print(&shown(error), output)
+}
+
+fn print(faults: &[Shown], output: &Output) -> anyhow::Result<()> {
+    for fault in faults {
+        output.line(render(fault))?;
+    }
+    if !faults.is_empty() {
+        output.line(count(faults.len(), "fault"))?;
+    }
+    output.json(&faults)
+}
+
+fn shown(error: &LoadError) -> Vec<Shown> {
+    match error {
+        LoadError::Unreadable { path, source } => {
+            vec![Shown::of_file(path, format!("cannot be read: {source}"))]
+        }
+        LoadError::Faulty { path, faults } => {
+            let of_fault = |fault: &crate::config::Fault| Shown {
+                file: path.display().to_string(),
+                line: Some(fault.line),
+                column: Some(fault.column),
+                path: fault.path.clone(),
+                message: fault.message.clone(),
+                help: fault.suggestion.clone(),
+                excerpt: fault.excerpt.clone(),
+            };
+            faults.iter().map(of_fault).collect()
+        }
+    }
+}
+
+/// What only the other rooms can tell: is the key a key, are the key sets usable, do the policies hold?
+fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
+    let mut faults = Vec::new();
+    if let SecretSource::File(path) = &settings.keys.kek
+        && let Err(error) = Kek::read(path)
+    {
+        faults.push(Shown::of_file(config, error.to_string()));
+    }
+    let (clock, entropy) = (Arc::new(SystemClock::start()), Arc::new(SystemEntropy::new()));
+    if let Err(error) = Federation::new(settings.issuers, clock, entropy) {
+        faults.push(Shown::of_file(config, error.to_string()));
+    }
+    if let Err(error) = PolicyEngine::load(&settings.policy, &settings.grants) {
+        faults.extend(error.faults.into_iter().map(|fault| Shown {
+            file: settings.policy.dir.join(&fault.file).display().to_string(),
+            line: fault.line,
+            column: fault.column,
+            path: String::new(),
+            message: fault.message,
+            help: None,
+            excerpt: None,
+        }));
+    }
+    faults
+}
+
+fn summary(config: &Path, settings: &Settings) -> String {
+    let issuers = count(settings.issuers.len(), "issuer");
+    let grants = count(settings.grants.iter().count(), "grant");
+    let digest: String = settings.digest.to_string().chars().take(16).collect();
+    format!("{}: {issuers}, {grants}, policies loaded, no fault (digest {digest}…)", config.display())
+}
+
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+impl Shown {
+    fn of_file(file: &Path, message: String) -> Self {
+        let file = file.display().to_string();
+        Self { file, line: None, column: None, path: String::new(), message, help: None, excerpt: None }
+    }
+}
+
+/// ```text
+/// tidegate.toml:12:5: issuers[0].algorithms[0]: `HS256` is symmetric: …
+///    12 | algorithms = ["HS256"]
+///       |               ^
+///   help: one of: RS256, …
+/// ```
+fn render(fault: &Shown) -> String {
+    let mut text = fault.file.clone();
+    for number in [fault.line, fault.column].into_iter().flatten() {
+        let _ = write!(text, ":{number}");
+    }
+    if !fault.path.is_empty() {
+        let _ = write!(text, ": {}", fault.path);
+    }
+    let _ = write!(text, ": {}", fault.message);
+    if let (Some(line), Some(column), Some(excerpt)) = (fault.line, fault.column, &fault.excerpt) {
+        let _ = write!(text, "\n{line:>6} | {excerpt}\n       | {:>column$}", "^");
+    }
+    if let Some(help) = &fault.help {
+        let _ = write!(text, "\n  help: {help}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cli::OutputFormat;
+
+    const GOOD: &str = r#"[server]
+issuer = "https://broker.example.com"
+listen = "127.0.0.1:8443"
+
+[keys]
+kek_file = "kek"
+
+[[issuers]]
+name = "ci"
+url = "https://idp.example.com"
+profile = "generic"
+audiences = ["tidegate"]
+"#;
+
+    fn folder(config: &str, cedar: &str) -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("policies/customer")).unwrap();
+        fs::write(folder.path().join("policies/customer/all.cedar"), cedar).unwrap();
+        fs::write(folder.path().join("kek"), [7; 32]).unwrap();
+        fs::set_permissions(folder.path().join("kek"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(folder.path().join("tidegate.toml"), config).unwrap();
+        folder
+    }
+
+    fn check(config: &str, cedar: &str) -> (ExitCode, Vec<String>) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = folder(config, cedar);
+        let path = folder.path().join("tidegate.toml");
+        let faults = match crate::config::load(&path) {
+            Ok(settings) => faults_around(&path, settings),
+            Err(error) => shown(&error),
+        };
+        let prefix = format!("{}/", folder.path().display());
+        let rendered = faults.iter().map(|fault| render(fault).replace(&prefix, "")).collect();
+        let code = Args { config: path }.run(&Output::new(OutputFormat::Text)).unwrap();
+        (code, rendered)
+    }
+
+    const PERMIT: &str = "permit (principal, action == Tidegate::Action::\"issue\", resource);";
+
+    #[test]
+    fn a_fault_is_shown_with_its_line_a_caret_and_help() {
+        let (code, faults) = check(&GOOD.replace("\"generic\"", "\"genric\""), PERMIT);
+        assert_eq!(code, super::super::failed());
+        insta::assert_snapshot!(faults.join("\n"), @r#"
+        tidegate.toml:11:11: issuers[0].profile: unknown profile `genric`
+            11 | profile = "genric"
+               |           ^
+          help: did you mean `generic`?
+        "#);
+    }
+
+    #[test]
+    fn faults_of_the_policies_are_found_too() {
+        let (code, faults) =
+            check(GOOD, "permit (principal, action, resource) when { context.nothing == 1 };");
+        assert_eq!(code, super::super::failed());
+        assert!(faults.iter().any(|fault| fault.starts_with("policies/customer/all.cedar:1:")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_a_fault() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = folder(GOOD, PERMIT);
+        fs::set_permissions(folder.path().join("kek"), fs::Permissions::from_mode(0o644)).unwrap();
+        let config = folder.path().join("tidegate.toml");
+        let settings = crate::config::load(&config).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let faults = faults_around(&config, settings);
+        assert!(faults.iter().any(|fault| fault.message.contains("0644")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_configuration_without_fault_is_summed_up() {
+        let (code, faults) = check(GOOD, PERMIT);
+        assert_eq!((code, faults), (ExitCode::SUCCESS, Vec::new()));
+        let folder = folder(GOOD, PERMIT);
+        let path = folder.path().join("tidegate.toml");
+        let summary = summary(&path, &crate::config::load(&path).unwrap());
+        assert!(
+            summary.contains("tidegate.toml: 1 issuer, 0 grants, policies loaded, no fault (digest "),
+            "{summary}"
+        );
+    }
+}
