@@ -62,6 +62,9 @@ fn a_planted_import_is_found() {
         ("exchange/mod.rs", "use crate as house; use crate::http::routes;"),
         ("audit/event.rs", "use crate::policy::PolicyDigest;"),
         ("clock.rs", "use crate::policy;"),
+        ("config/mod.rs", "use crate::policy; fn f(_: policy::PolicyEngine) {}"),
+        ("config/mod.rs", "use crate::policy as rules; fn f(_: rules::PolicyEngine) {}"),
+        ("config/mod.rs", "use crate::policy::*;"),
         ("config/mod.rs", "use tidegate::http::Router;"),
         ("store/sqlite/mod.rs", "use crate::exchange::Refusal;"),
         ("breakglass/state.rs", "use crate::audit::Event;"),
@@ -92,6 +95,7 @@ fn a_planted_import_is_found() {
             "use crate::exchange::{Exchange, Refusal}; use crate::federation::UnverifiedToken;",
         ),
         ("store/mod.rs", "pub(in crate::store) fn open<'a>(_: &'a crate::clock::Moment) {}"),
+        ("config/mod.rs", "use crate::policy; fn f(_: policy::Settings) {}"),
         ("server.rs", "use crate::store::sqlite::SqliteStore; use crate::http;"),
         ("breakglass/state.rs", "use super::quorum; use crate::principal::PersonId;"),
     ] {

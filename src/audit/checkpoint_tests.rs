@@ -56,7 +56,9 @@ fn malformed_notes_are_refused_whoever_signed_them() {
     ] {
         assert!(matches!(Checkpoint::open(&bad, &key), Err(NoteError::Malformed(_))), "{bad:?}");
     }
-    for text in ["log.example/t\n1\n", "log.example/t\n01\nAAAA\n", "log.example/t\n1\nAAAA\n", "x\n\n1\n", "\n"] {
+    for text in
+        ["log.example/t\n1\n", "log.example/t\n01\nAAAA\n", "log.example/t\n1\nAAAA\n", "x\n\n1\n", "\n"]
+    {
         let mut blob = signer.key_id().to_vec();
         blob.extend_from_slice(&signer.sign(text.as_bytes()));
         let note = format!("{text}\n\u{2014} log.example/t {}\n", BASE64.encode(blob));

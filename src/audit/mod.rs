@@ -13,7 +13,7 @@ mod reader;
 mod receipt;
 mod service;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tile;
 pub mod verify;
 mod writer;

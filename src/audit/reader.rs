@@ -170,11 +170,11 @@ pub(super) fn peaks_of(head: &LogHead) -> Peaks {
 
 /// Tiles in memory, by level and index.
 #[derive(Debug, Default)]
-struct Tiles(BTreeMap<(u8, u64), Vec<Hash>>);
+pub(super) struct Tiles(pub(super) BTreeMap<(u8, u64), Vec<Hash>>);
 
 impl Tiles {
     /// A perfect subtree never crosses a tile's edge.
-    fn hash_of(&self, node: Node) -> Option<Hash> {
+    pub(super) fn hash_of(&self, node: Node) -> Option<Hash> {
         let (level, range) = place_of(node);
         let tile = self.0.get(&(level, range.start / TILE_WIDTH))?;
         let start = usize::try_from(range.start % TILE_WIDTH).ok()?;

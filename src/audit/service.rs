@@ -113,8 +113,9 @@ impl AuditLog {
         let (ending, ended) = watch::channel(());
         tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
         let queue = ArcSwapOption::from_pointee(queue);
-        let signed = Mutex::new(None);
-        Ok(Self { shared: Arc::new(Shared { queue, state: latest, reader, signer, clock, entropy, signed, ended }) })
+        let shared =
+            Shared { queue, state: latest, reader, signer, clock, entropy, signed: Mutex::new(None), ended };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Returns when the entry and its effects are durable. If the caller goes away, they become durable all the same.

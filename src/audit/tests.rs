@@ -21,14 +21,14 @@ const START: Moment = Moment::from_unix_seconds(1_795_363_392);
 const ORIGIN: &str = "broker.example.com/tidegate";
 
 /// A broker's log in a folder of its own.
-pub(super) struct Bench {
-    pub(super) folder: TempDir,
-    pub(super) clock: Arc<ManualClock>,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) clock: Arc<ManualClock>,
     pkcs8: Vec<u8>,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::at(START)),
@@ -36,25 +36,25 @@ impl Bench {
         }
     }
 
-    pub(super) fn signer(&self) -> NoteSigner {
+    pub(crate) fn signer(&self) -> NoteSigner {
         NoteSigner::from_pkcs8(ORIGIN, &self.pkcs8).unwrap()
     }
 
-    pub(super) async fn store(&self) -> Arc<dyn Store> {
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
         store::open(&format!("sqlite:{}", self.folder.path().join("t.db").display())).await.unwrap()
     }
 
-    pub(super) async fn log_on(&self, store: Arc<dyn Store>) -> AuditLog {
+    pub(crate) async fn log_on(&self, store: Arc<dyn Store>) -> AuditLog {
         AuditLog::start(store, self.signer(), Arc::clone(&self.clock) as _, Arc::new(SystemEntropy::new()))
             .await
             .unwrap()
     }
 
-    pub(super) async fn log(&self) -> AuditLog {
+    pub(crate) async fn log(&self) -> AuditLog {
         self.log_on(self.store().await).await
     }
 
-    pub(super) fn key(&self) -> VerifierKey {
+    pub(crate) fn key(&self) -> VerifierKey {
         self.signer().verifier_key().parse().unwrap()
     }
 }
@@ -78,7 +78,7 @@ fn claiming(keys: &[&str]) -> Submission {
 }
 
 /// Records `count` entries, many at a time.
-pub(super) async fn fill(log: &AuditLog, count: u64) {
+pub(crate) async fn fill(log: &AuditLog, count: u64) {
     let mut done = 0;
     while done < count {
         let some = (count - done).min(1_000);
@@ -158,6 +158,48 @@ async fn an_entry_over_the_limit_is_refused_and_the_log_goes_on() {
     assert_eq!(log.record(stopped(&"x".repeat(65_535))).await.unwrap_err(), RecordError::TooLarge);
     log.record(stopped(&"x".repeat(65_000))).await.unwrap();
     assert_eq!(log.size(), 1);
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_nothing_is_recorded_and_later_the_log_goes_on() {
+    let bench = Bench::new();
+    let log = bench.log().await;
+    log.record(claiming(&["a"])).await.unwrap();
+    let (path, away) = (bench.folder.path().join("t.db"), bench.folder.path().join("away.db"));
+    std::fs::rename(&path, &away).unwrap();
+    for _ in 0..3 {
+        assert_eq!(log.record(claiming(&["b"])).await.unwrap_err(), RecordError::Unavailable);
+    }
+    assert!(!log.is_healthy());
+    std::fs::rename(&away, &path).unwrap();
+    assert_eq!(log.record(claiming(&["b"])).await.unwrap().index(), 1);
+    assert!(log.is_healthy());
+}
+
+#[tokio::test]
+async fn when_the_disk_hangs_the_queue_refuses_instead_of_growing() {
+    let bench = Bench::new();
+    let store = bench.store().await;
+    let log = bench.log_on(Arc::clone(&store)).await;
+    let hanging = store.begin().await.unwrap();
+    let mut waiting = Vec::new();
+    let mut refused = 0;
+    for n in 0..3_000 {
+        let mut record = Box::pin(log.record(stopped(&n.to_string())));
+        match futures_util::poll!(record.as_mut()) {
+            std::task::Poll::Pending => waiting.push(record),
+            std::task::Poll::Ready(outcome) => {
+                assert_eq!(outcome.unwrap_err(), RecordError::Unavailable);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && !log.is_healthy());
+    drop(hanging);
+    let (all, outcomes) = (waiting.len() as u64, futures_util::future::join_all(waiting).await);
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!(log.size(), all);
+    assert!(log.is_healthy());
 }
 
 #[tokio::test]
@@ -253,7 +295,10 @@ async fn tiles_are_exactly_what_the_log_holds_and_nothing_beyond_it() {
     assert_eq!(leaves.len(), 700);
     let tile = async |path: &str| log.tile(&path.parse().unwrap()).await.unwrap();
     for (path, width, from) in [
-        ("tile/0/000", 256, 0), ("tile/0/001", 256, 256), ("tile/0/002.p/188", 188, 512), ("tile/0/002.p/1", 1, 512),
+        ("tile/0/000", 256, 0),
+        ("tile/0/001", 256, 256),
+        ("tile/0/002.p/188", 188, 512),
+        ("tile/0/002.p/1", 1, 512),
         ("tile/0/000.p/255", 255, 0),
     ] {
         let hashes = decode_hashes(&tile(path).await.unwrap(), width).unwrap();
@@ -264,11 +309,22 @@ async fn tiles_are_exactly_what_the_log_holds_and_nothing_beyond_it() {
     let bundle = tile("tile/entries/002.p/188").await.unwrap();
     let entries = decode_entries(&bundle, 188).unwrap();
     assert_eq!(entries.iter().map(|e| leaf_hash(e)).collect::<Vec<_>>(), leaves[512..]);
-    for beyond in ["tile/0/002.p/189", "tile/0/002", "tile/0/003.p/1", "tile/1/000.p/3", "tile/1/000", "tile/2/000.p/1",
-        "tile/entries/002.p/189", "tile/entries/003", "tile/63/000.p/1"] {
+    for beyond in [
+        "tile/0/002.p/189",
+        "tile/0/002",
+        "tile/0/003.p/1",
+        "tile/1/000.p/3",
+        "tile/1/000",
+        "tile/2/000.p/1",
+        "tile/entries/002.p/189",
+        "tile/entries/003",
+        "tile/63/000.p/1",
+    ] {
         assert_eq!(tile(beyond).await, None, "{beyond}");
     }
-    assert!(TilePath::newest(TileKind::Hashes(1), 0, available(TileKind::Hashes(1), 700)).unwrap().is_within(700));
+    assert!(
+        TilePath::newest(TileKind::Hashes(1), 0, available(TileKind::Hashes(1), 700)).unwrap().is_within(700)
+    );
 }
 
 #[tokio::test]
@@ -345,7 +401,11 @@ async fn a_log_that_went_back_under_a_running_broker_is_never_signed_again() {
     fill(&log, 3).await;
     let before = log.checkpoint();
     // What a restored backup looks like to the writer.
-    tamper(&bench.folder.path().join("t.db"), "DELETE FROM log_entry; UPDATE log_head SET size = 0, peaks = x''").await;
+    tamper(
+        &bench.folder.path().join("t.db"),
+        "DELETE FROM log_entry; UPDATE log_head SET size = 0, peaks = x''",
+    )
+    .await;
     assert_eq!(log.record(stopped("fork")).await.unwrap_err(), RecordError::Unavailable);
     assert!(!log.is_healthy());
     assert_eq!(log.checkpoint(), before);
@@ -363,9 +423,10 @@ async fn tamper(path: &std::path::Path, sql: &'static str) {
 async fn speed_of_recording() {
     let bench = Bench::new();
     let clock = Arc::new(crate::clock::SystemClock::start());
-    let log = AuditLog::start(bench.store().await, bench.signer(), clock.clone(), Arc::new(SystemEntropy::new()))
-        .await
-        .unwrap();
+    let log =
+        AuditLog::start(bench.store().await, bench.signer(), clock.clone(), Arc::new(SystemEntropy::new()))
+            .await
+            .unwrap();
     for callers in [1_u32, 16, 64, 256] {
         let (since, each) = (clock.uptime(), if callers == 1 { 1_000 } else { 20_000 / callers });
         let tasks: Vec<_> = (0..callers)

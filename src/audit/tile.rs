@@ -59,6 +59,15 @@ impl TilePath {
         self.index.checked_mul(TILE_WIDTH)
     }
 
+    /// This tile's bytes from those of the full tile at its place.
+    pub fn cut(&self, full: &[u8]) -> Option<Bytes> {
+        let width = usize::from(self.width());
+        match self.kind {
+            TileKind::Hashes(_) => full.get(..width * 32).map(Bytes::copy_from_slice),
+            TileKind::Entries => encode_entries(decode_entries(full, 256)?.into_iter().take(width)),
+        }
+    }
+
     /// Does a log of `size` entries have all its items?
     pub fn is_within(&self, size: u64) -> bool {
         let end = self.first().and_then(|first| first.checked_add(u64::from(self.width())));

@@ -2,12 +2,14 @@
 
 pub mod audit;
 pub mod check;
+mod broker;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 pub mod keys;
 mod logging;
 mod serve;
+mod subject;
 pub mod token;
 
 use std::io::{IsTerminal as _, Write};

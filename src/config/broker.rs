@@ -12,7 +12,7 @@ use super::reader::{At, Section};
 use super::secret_source::{SecretSource, readable_file, secret};
 use super::server::ServerSettings;
 use crate::keys::SigningAlgorithm;
-use crate::policy;
+use crate::policy::Settings as PolicySettings;
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,7 +291,7 @@ fn origin_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<policy::Settings> {
+pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<PolicySettings> {
     let written = section.and_then(|section| section.path("dir"));
     if written.is_none() && section.is_some_and(|section| section.has("dir")) {
         return None;
@@ -303,7 +303,7 @@ pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> O
         place.fault(key, format!("`{}` is no folder", dir.display()), help);
         return None;
     }
-    Some(policy::Settings { dir })
+    Some(PolicySettings { dir })
 }
 
 pub(super) fn read_aws(section: &Section<'_>) -> Option<AwsSettings> {

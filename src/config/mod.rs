@@ -24,13 +24,14 @@ pub use broker::{
 };
 pub use duration::{format_duration, parse_duration};
 pub use faults::{Fault, Faults};
+pub use net::web_url;
 pub use secret_source::SecretSource;
 pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
 pub use shape::{SHAPES, Shape};
 
 use crate::federation::IssuerSettings;
 use crate::grants::Catalog;
-use crate::policy;
+use crate::policy::Settings as PolicySettings;
 use crate::secret::Fingerprint;
 use reader::{Document, Section};
 
@@ -50,7 +51,7 @@ pub struct Settings {
     /// `[audit]`
     pub audit: AuditSettings,
     /// `[policy]`
-    pub policy: policy::Settings,
+    pub policy: PolicySettings,
     /// `[aws]`; there whenever a grant of kind `aws` is.
     pub aws: Option<AwsSettings>,
     /// `[[issuers]]`, at least one.

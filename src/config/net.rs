@@ -34,8 +34,9 @@ pub(super) fn is_private(url: &Url) -> bool {
     }
 }
 
-/// An `https` URL, or an `http` one on a loopback address. Never one with a user name or password in it.
-pub(super) fn web_url(text: &str) -> Result<Url, (String, String)> {
+/// An `https` URL, or an `http` one on a loopback address. Never one with a user name or password in it. An error is what
+/// is wrong and what to write instead.
+pub fn web_url(text: &str) -> Result<Url, (String, String)> {
     let url = Url::parse(text).map_err(|error| {
         (
             format!("{} is no URL: {error}", quoted(text)),

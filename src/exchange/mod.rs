@@ -8,8 +8,6 @@ mod fit;
 mod rate;
 mod record;
 mod refusal;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

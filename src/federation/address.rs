@@ -39,8 +39,8 @@ fn kind(address: IpAddr) -> Kind {
 
 fn kind_v4(address: Ipv4Addr) -> Kind {
     match address.octets() {
-        [169, 254, ..] | [100, 100, 100, 200] | [168, 63, 129, 16] => Kind::Never, // metadata of AWS/GCP, Alibaba, Azure
-        [0, ..] | [224..=255, ..] => Kind::Never,
+        // metadata of AWS and GCP, of Alibaba, of Azure; "this network"; multicast and reserved
+        [169, 254, ..] | [100, 100, 100, 200] | [168, 63, 129, 16] | [0 | 224..=255, ..] => Kind::Never,
         [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18 | 19, ..] => {
             Kind::Private
         }
@@ -53,13 +53,10 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
     if let Some(embedded) = embedded_v4(address) {
         return kind_v4(embedded);
     }
-    if address.is_loopback() {
-        return Kind::Private;
-    }
     match address.segments() {
-        [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] => Kind::Never, // AWS metadata
-        [0xfc00..=0xfdff, ..] => Kind::Private,
-        [0x2001, 0..=0x01ff, ..] => Kind::Never, // Teredo, ORCHID, benchmarks
+        [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] // AWS metadata
+        | [0x2001, 0..=0x01ff, ..] => Kind::Never, // Teredo, ORCHID, benchmarks
+        [0, 0, 0, 0, 0, 0, 0, 1] | [0xfc00..=0xfdff, ..] => Kind::Private,
         [0x2000..=0x3fff, ..] => Kind::Public,
         _ => Kind::Never, // unspecified, link-local, multicast, everything not yet given out
     }
@@ -69,8 +66,9 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => Some(from(high, low)),
-        [0x2002, high, low, ..] => Some(from(high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => Some(from(high, low)),
         _ => None,
     }
 }

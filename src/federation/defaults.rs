@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::settings::ReplayMode;
 use crate::claims::Profile;
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What holds for an issuer whose configuration does not say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +24,17 @@ pub const fn safe_defaults(profile: Profile) -> SafeDefaults {
     match profile {
         // The kubelet writes one token and every client reads it again and again. Default mounts say `exp` a year
         // ahead and are replaced within the hour: their age is what bounds a stolen one.
-        Profile::Kubernetes => defaults(ReplayMode::Reusable, HOUR, Duration::from_secs(366 * 24 * 60 * 60)),
+        Profile::Kubernetes => defaults(ReplayMode::Reusable, HOUR, Duration::from_hours(366 * 24)),
         // A job asks for a new token whenever it wants one, so nobody honest presents one twice. They live 5 minutes.
-        Profile::Github => {
-            defaults(ReplayMode::SingleUse, Duration::from_secs(10 * 60), Duration::from_secs(15 * 60))
-        }
+        Profile::Github => defaults(ReplayMode::SingleUse, Duration::from_mins(10), Duration::from_mins(15)),
         // Made when the job starts, as a variable, and never again: a job that needs two grants, or one twice, has only
         // this one. It lives as long as the job may run.
-        Profile::Gitlab => defaults(ReplayMode::Reusable, HOUR, Duration::from_secs(3 * 60 * 60)),
-        // The workload API hands the same JWT-SVID out until half of its life is gone.
-        Profile::Spiffe => defaults(ReplayMode::Reusable, HOUR, HOUR),
-        // `GetWebIdentityToken` allows 60 to 3,600 s; SDK-style callers keep the token for its life.
-        Profile::Aws => defaults(ReplayMode::Reusable, HOUR, HOUR),
+        Profile::Gitlab => defaults(ReplayMode::Reusable, HOUR, Duration::from_hours(3)),
+        // The workload API hands the same JWT-SVID out until half of its life is gone. `GetWebIdentityToken` allows 60 to
+        // 3,600 s, and SDK-style callers keep the token for its life.
+        Profile::Spiffe | Profile::Aws => defaults(ReplayMode::Reusable, HOUR, HOUR),
         // Nothing is known about them, so the narrowest that works: ask for a new token each time.
-        Profile::Generic => defaults(ReplayMode::SingleUse, HOUR, Duration::from_secs(2 * 60 * 60)),
+        Profile::Generic => defaults(ReplayMode::SingleUse, HOUR, Duration::from_hours(2)),
         // A bearer for many calls of one session.
         Profile::Person => defaults(ReplayMode::Reusable, HOUR, DAY),
     }

@@ -283,6 +283,11 @@ impl SystemRoots {
         let load = || {
             let mut store = rustls::RootCertStore::empty();
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if store.is_empty() {
+                tracing::warn!(
+                    "the system has no root certificates: no issuer without `ca_file` can be reached"
+                );
+            }
             Arc::new(store)
         };
         Arc::clone(self.0.get_or_init(load))

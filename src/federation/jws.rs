@@ -191,7 +191,7 @@ mod tests {
             format!("{head}.e30.+/"),
             format!("{head}.e30"),
             format!("{head}..YQ"),
-            format!(".e30.YQ"),
+            ".e30.YQ".to_owned(),
             format!("{head}.e30.YQ.YQ"),
         ] {
             assert_eq!(Jws::parse(&bad).err(), Some(TokenRefusal::Malformed), "{bad}");

@@ -22,9 +22,9 @@ use crate::secret::Fingerprint;
 /// A set older than this is not believed: callers get 503. An issuer that withdraws a stolen key is obeyed within this
 /// time even when every fetch fails, because the thief, or whoever cuts our line, would like us to go on with the
 /// old set. Longer rides out longer outages of the issuer; while its key endpoint is down for an hour it hardly issues.
-pub const MAX_STALENESS: Duration = Duration::from_secs(60 * 60);
+pub const MAX_STALENESS: Duration = Duration::from_hours(1);
 /// How often a set is fetched in the background (a tenth of it is chance, so that replicas do not march in step).
-pub const REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
+pub const REFRESH_EVERY: Duration = Duration::from_mins(5);
 /// How often a `jwks_file` is read again.
 pub const REREAD_EVERY: Duration = Duration::from_secs(15);
 /// An unknown `kid` causes at most one fetch in this time, however many tokens carry one.
@@ -32,7 +32,7 @@ pub const COOL_DOWN: Duration = Duration::from_secs(30);
 /// After a failure the next attempt waits this long.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A `kid` that a fetch did not bring causes no other fetch for this long (the background refresh still finds it).
-pub const MISSING_KID_FOR: Duration = Duration::from_secs(5 * 60);
+pub const MISSING_KID_FOR: Duration = Duration::from_mins(5);
 /// How long one caller waits for a fetch before it gets 503; the fetch goes on without it.
 const WAIT_AT_MOST: Duration = Duration::from_secs(6);
 /// Bounds the memory that a stranger's invented `kid`s can take.

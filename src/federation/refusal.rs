@@ -31,7 +31,7 @@ macro_rules! refusals {
             /// Every code there is, for metrics that want to start at zero.
             pub const CODES: &'static [&'static str] = &[$($code),+];
 
-            /// Stable, snake_case, bounded: for metrics and logs.
+            /// Stable, in snake case, bounded: for metrics and logs.
             pub const fn code(&self) -> &'static str {
                 match self {
                     $(Self::$name $({ $field: _ })? => $code,)+

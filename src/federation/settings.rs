@@ -55,7 +55,7 @@ pub struct IssuerSettings {
     pub max_token_lifetime: Duration,
     /// Claims a token must carry, each with one of the listed values. A name that starts with `/` is a JSON pointer.
     pub require: BTreeMap<String, BTreeSet<String>>,
-    /// Bars its people from approving.
+    /// Whether its people may approve: a vendor's issuer is barred with `false`.
     pub may_approve: bool,
 }
 

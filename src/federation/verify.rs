@@ -35,6 +35,13 @@ struct Issuer {
     keys: Arc<KeyCache>,
 }
 
+/// What every issuer's key set needs from outside.
+struct Ports {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    roots: SystemRoots,
+}
+
 /// How fresh an issuer's keys are, for `/readyz` and metrics.
 #[derive(Clone, Debug)]
 pub struct IssuerHealth {
@@ -78,12 +85,12 @@ impl Federation {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, FederationError> {
-        let roots = SystemRoots::default();
         let mut federation = Self { issuers: Vec::with_capacity(issuers.len()), by_url: HashMap::new() };
+        let ports = Ports { clock, entropy, roots: SystemRoots::default() };
         for settings in issuers {
             let name = settings.name.clone();
             federation
-                .add(settings, &roots, Arc::clone(&clock), Arc::clone(&entropy))
+                .add(settings, &ports)
                 .map_err(|reason| FederationError::Issuer { issuer: name, reason })?;
         }
         Ok(federation)
@@ -135,18 +142,17 @@ impl Federation {
         self.issuers.iter().map(Issuer::health).collect()
     }
 
+    /// The settings of the issuer that the configuration calls `name`.
+    pub fn issuer(&self, name: &IssuerName) -> Option<&IssuerSettings> {
+        self.settings().find(|settings| settings.name == *name)
+    }
+
     /// The settings of every issuer.
     pub fn settings(&self) -> impl Iterator<Item = &IssuerSettings> {
         self.issuers.iter().map(|issuer| &issuer.settings)
     }
 
-    fn add(
-        &mut self,
-        settings: IssuerSettings,
-        roots: &SystemRoots,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<(), String> {
+    fn add(&mut self, settings: IssuerSettings, ports: &Ports) -> Result<(), String> {
         if let Some(fault) = settings.fault() {
             return Err(fault);
         }
@@ -159,9 +165,14 @@ impl Federation {
                 settings.url
             ));
         }
-        let fetcher = Fetcher::new(&settings, roots, Timeouts::default())?;
-        let keys = KeyCache::new(settings.name.clone(), fetcher, clock, entropy)
-            .map_err(|fault| fault.to_string())?;
+        let fetcher = Fetcher::new(&settings, &ports.roots, Timeouts::default())?;
+        let keys = KeyCache::new(
+            settings.name.clone(),
+            fetcher,
+            Arc::clone(&ports.clock),
+            Arc::clone(&ports.entropy),
+        )
+        .map_err(|fault| fault.to_string())?;
         self.issuers.push(Issuer { settings, keys: Arc::new(keys) });
         Ok(())
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use base64::write::EncoderStringWriter;
 use serde::Serialize;
 
 use super::{Credential, CredentialFacts, IssueError, OpenCredential};
@@ -152,7 +151,7 @@ fn scope_text(permit: &Permit) -> String {
     text
 }
 
-/// JWS compact serialization (RFC 7515 §7.1), written straight into one string.
+/// JWS compact serialization (RFC 7515 §7.1), built up in one string: what is signed is its beginning.
 fn compact(key: &SigningKey, claims: &Claims<'_>) -> Result<String, IssueError> {
     let header = Header { alg: key.algorithm().as_str(), typ: "at+jwt", kid: key.kid().as_str() };
     let mut token = String::with_capacity(USUAL_TOKEN_BYTES);
@@ -166,10 +165,9 @@ fn compact(key: &SigningKey, claims: &Claims<'_>) -> Result<String, IssueError> 
 }
 
 fn append(token: &mut String, part: &impl Serialize) -> Result<(), IssueError> {
-    let mut encoder = EncoderStringWriter::from_consumer(token, &URL_SAFE_NO_PAD);
-    serde_json::to_writer(&mut encoder, part)
-        .map_err(|_| crate::keys::KeyError::Invalid("the claims are no JSON"))?;
-    encoder.into_inner();
+    let json =
+        serde_json::to_vec(part).map_err(|_| crate::keys::KeyError::Invalid("the claims are no JSON"))?;
+    URL_SAFE_NO_PAD.encode_string(json, token);
     Ok(())
 }
 
@@ -187,6 +185,7 @@ mod tests {
     use crate::keys::SigningAlgorithm;
     use crate::secret::Fingerprint;
 
+    #[derive(Debug)]
     struct Counting;
 
     impl Entropy for Counting {

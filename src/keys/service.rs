@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::key_ring::LiveKey;
-use super::schedule::{self, Step};
+use super::schedule::Step;
 use super::{Kek, KeyError, KeyRing, KeyTimes, Schedule, SigningAlgorithm, SigningKey};
 use crate::audit::{AuditLog, Effect, Event, RecordError, Submission};
 use crate::clock::{Clock, Moment};
@@ -16,8 +16,10 @@ use crate::ids::{Kid, RequestId};
 use crate::secret::SecretText;
 use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
 
+mod list;
 mod log_key;
 
+pub use list::{ListedKey, list};
 pub use log_key::{LogKeyError, open_or_create_log_signer};
 
 /// More steps than any state of the keys can need at one moment: a fault in the schedule ends here and not in a loop
@@ -91,24 +93,6 @@ pub enum Rotation {
     Announced(Moment),
     /// One was on its way already.
     OnItsWay,
-}
-
-/// One key as listed, from the store alone: listing needs no key-encryption key.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[expect(missing_docs, reason = "each field is the row's column of that name")]
-pub struct ListedKey {
-    pub kid: Kid,
-    /// `token` or `log`
-    pub purpose: &'static str,
-    pub algorithm: String,
-    /// `next`, `signing`, `retired` (still published) or `gone`.
-    pub state: &'static str,
-    pub created_at: Moment,
-    pub active_from: Moment,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retired_at: Option<Moment>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub published_until: Option<Moment>,
 }
 
 /// The token keys of one broker.
@@ -233,7 +217,7 @@ impl KeyService {
             kid: kid.clone(),
             purpose: KeyPurpose::Token,
             algorithm: key.algorithm().to_string(),
-            sealed_private: self.kek.seal(purpose_name(KeyPurpose::Token), &kid, &private, &*self.entropy)?,
+            sealed_private: self.kek.seal(KeyPurpose::Token.as_str(), &kid, &private, &*self.entropy)?,
             public: serde_json::to_string(key.public()).map_err(|_| KeyError::Invalid("not a public key"))?,
             created_at: at,
             active_from,
@@ -242,7 +226,7 @@ impl KeyService {
         };
         let event = Event::KeyCreated {
             kid: kid.to_string(),
-            purpose: purpose_name(KeyPurpose::Token),
+            purpose: KeyPurpose::Token.as_str(),
             algorithm: row.algorithm.clone(),
             active_from,
         };
@@ -327,44 +311,13 @@ impl KeyService {
     }
 
     fn open(&self, row: &KeyRow) -> Result<SigningKey, KeyError> {
-        let private = self.kek.open(purpose_name(row.purpose), &row.kid, &row.sealed_private)?;
+        let private = self.kek.open(row.purpose.as_str(), &row.kid, &row.sealed_private)?;
         let key = SigningKey::from_pkcs8(row.algorithm.parse()?, &private)?;
         if *key.kid() == row.kid {
             Ok(key)
         } else {
             Err(KeyError::Invalid("it is another key than its row says"))
         }
-    }
-}
-
-/// Every kept key, the log's too, in the order of creation.
-pub async fn list(store: &dyn Store, at: Moment) -> Result<Vec<ListedKey>, StoreError> {
-    let mut rows = store.keys().await?;
-    rows.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
-    let token_times: Vec<KeyTimes> =
-        rows.iter().filter(|row| row.purpose == KeyPurpose::Token).map(times_of).collect();
-    let signer = schedule::signer(&token_times, at).map(|key| key.kid.clone());
-    Ok(rows.into_iter().map(|row| listed(row, signer.as_ref(), at)).collect())
-}
-
-fn listed(row: KeyRow, signer: Option<&Kid>, at: Moment) -> ListedKey {
-    let times = times_of(&row);
-    let state = match row.purpose {
-        KeyPurpose::Log => "signing",
-        KeyPurpose::Token if signer == Some(&row.kid) => "signing",
-        KeyPurpose::Token if !times.is_published(at) => "gone",
-        KeyPurpose::Token if times.retired_at.is_none() && times.active_from > at => "next",
-        KeyPurpose::Token => "retired",
-    };
-    ListedKey {
-        kid: row.kid,
-        purpose: purpose_name(row.purpose),
-        algorithm: row.algorithm,
-        state,
-        created_at: row.created_at,
-        active_from: row.active_from,
-        retired_at: row.retired_at,
-        published_until: row.published_until,
     }
 }
 
@@ -382,10 +335,5 @@ fn row_of(rows: &[KeyRow], kid: &Kid) -> Option<KeyRow> {
     rows.iter().find(|row| row.kid == *kid).cloned()
 }
 
-/// As the record and the seal spell it.
-const fn purpose_name(purpose: KeyPurpose) -> &'static str {
-    match purpose {
-        KeyPurpose::Token => "token",
-        KeyPurpose::Log => "log",
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -190,7 +190,7 @@ fn rsa_pair(der: &[u8]) -> Result<RsaKeyPair, KeyError> {
 
 #[cfg(test)]
 mod tests {
-    use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
+    use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 
     use super::*;
 
@@ -210,6 +210,24 @@ mod tests {
     fn an_rsa_key_is_not_made_but_asked_for() {
         let refusal = SigningKey::generate_pkcs8(SigningAlgorithm::Rs256).unwrap_err().to_string();
         assert!(refusal.contains("`keys.rsa_key_file`"), "{refusal}");
+    }
+
+    #[test]
+    fn a_short_rsa_key_is_refused() {
+        let short = include_bytes!("testdata/throwaway-rsa-1024.p8");
+        let refusal = SigningKey::from_pkcs8(SigningAlgorithm::Rs256, short).unwrap_err().to_string();
+        assert!(refusal.contains("2048"), "{refusal}");
+    }
+
+    #[test]
+    fn rs256_signs_with_an_imported_key() {
+        let der = include_bytes!("testdata/throwaway-rsa-2048.p8");
+        let key = SigningKey::from_pkcs8(SigningAlgorithm::Rs256, der).unwrap();
+        let Pair::Rsa(pair) = &key.pair else { panic!("not RSA") };
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
+            .verify(b"message", &key.sign(b"message").unwrap())
+            .unwrap();
+        assert_eq!(serde_json::to_value(key.public()).unwrap()["kty"], "RSA");
     }
 
     #[test]

@@ -10,7 +10,13 @@ use crate::secret::Fingerprint;
 
 impl Permit {
     /// A permit that no policy gave.
-    pub(crate) fn for_test(issuer: &str, subject: &str, grant: &Arc<Grant>, ttl: Lifetime, scopes: &[&str]) -> Self {
+    pub(crate) fn for_test(
+        issuer: &str,
+        subject: &str,
+        grant: &Arc<Grant>,
+        ttl: Lifetime,
+        scopes: &[&str],
+    ) -> Self {
         Self {
             principal: PrincipalId {
                 issuer: IssuerName::new(issuer).unwrap(),

@@ -2,6 +2,11 @@
 //!
 //! Needs only ring, base64 and `serde_json`, so that unit tests may include it by `#[path]` too.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses another part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot mint a token has failed; inside a unit test these are allowed already"
+)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,7 +71,7 @@ impl TestKey {
         Self::from_ec(kid, "ES256", "P-256", &ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref())
     }
 
-    /// The Ed25519 key whose seed is 32 bytes 07 (EdDSA).
+    /// The Ed25519 key whose seed is 32 bytes 07 (`EdDSA`).
     pub fn ed25519(kid: &str) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         Self { kid: kid.to_owned(), alg: "EdDSA", pair: Pair::Ed(pair) }

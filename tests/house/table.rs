@@ -108,7 +108,7 @@ fn fault(source: &Source, rule: Option<&Rule>, import: &Import) -> Option<String
     let allowed = match rule {
         _ if is_in(&path, own) => !escapes_its_rule(rule, &path),
         _ if is_in_any(&path, GROUND) => true,
-        Some(rule) => is_in_any(&path, rule.may) && !is_in_any(&path, rule.never),
+        Some(rule) => leads_to_any(&path, rule.may) && !is_in_any(&path, rule.never),
         None => false,
     };
     (!allowed).then(|| format!("src/{}:{}: must not name `crate::{path}`", source.path, import.line))
@@ -138,6 +138,11 @@ fn is_root(source: &Source) -> bool {
 
 fn is_ground(source: &Source) -> bool {
     source.module.first().is_some_and(|room| GROUND.contains(&room.as_str()))
+}
+
+/// Is `path` in one of the places, or a module above one? What is reached through the module's name is checked by itself.
+fn leads_to_any(path: &str, places: &[&str]) -> bool {
+    is_in_any(path, places) || places.iter().any(|place| is_in(place, path))
 }
 
 fn is_in_any(path: &str, places: &[&str]) -> bool {

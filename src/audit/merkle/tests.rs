@@ -161,8 +161,9 @@ fn peaks_lie_where_their_nodes_say() {
     let forest = Forest::over(&leaves);
     for size in 0..=300_u64 {
         let tree = tree(&leaves[..usize::try_from(size).unwrap()]);
-        let ranges: Vec<_> =
-            Peaks::nodes(size).map(|node| node.index << node.height..(node.index + 1) << node.height).collect();
+        let ranges: Vec<_> = Peaks::nodes(size)
+            .map(|node| node.index << node.height..(node.index + 1) << node.height)
+            .collect();
         assert_eq!(forest.roots(&ranges), tree.hashes(), "size {size}");
     }
 }

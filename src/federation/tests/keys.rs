@@ -64,8 +64,8 @@ impl Served {
         let server = KeyServer::start(jwks(keys)).await;
         let mut issuer = settings("served", ISSUER, KeySource::JwksUrl(server.url.clone()));
         issuer.allow_private_network = true;
-        issuer.max_token_lifetime = Duration::from_secs(365 * 86_400);
-        issuer.max_token_age = Duration::from_secs(365 * 86_400);
+        issuer.max_token_lifetime = Duration::from_hours(365 * 24);
+        issuer.max_token_age = Duration::from_hours(365 * 24);
         let clock = Arc::new(ManualClock::at(now()));
         let federation =
             Federation::new(vec![issuer], clock.clone(), Arc::new(SystemEntropy::new())).unwrap();
@@ -77,7 +77,7 @@ impl Served {
         self.federation.verify(&UnverifiedToken::new(token.to_owned()), self.clock.now()).await
     }
 
-    fn unavailable(&self) -> VerifyError {
+    fn unavailable() -> VerifyError {
         VerifyError::KeysUnavailable(IssuerName::new("served").unwrap())
     }
 }
@@ -213,12 +213,12 @@ async fn a_good_set_survives_bad_answers_until_it_is_too_old_to_believe() {
         assert!(served.federation.health()[0].last_error.is_some());
     }
     served.clock.advance(MAX_STALENESS);
-    assert_eq!(served.verify(&token(&key)).await.unwrap_err(), served.unavailable());
+    assert_eq!(served.verify(&token(&key)).await.unwrap_err(), Served::unavailable());
     assert!(!served.federation.health()[0].usable);
     served.server.answer(200, jwks(&[&key]));
     assert_eq!(
         served.verify(&token(&key)).await.unwrap_err(),
-        served.unavailable(),
+        Served::unavailable(),
         "the pause after a failure"
     );
     served.clock.advance(RETRY_AFTER);
@@ -231,7 +231,7 @@ async fn keys_that_were_never_there_are_ours_to_answer_for() {
     let served = Served::new(&[&key]).await;
     served.server.answer(503, String::new());
     for _ in 0..10 {
-        assert_eq!(served.verify(&token(&key)).await.unwrap_err(), served.unavailable());
+        assert_eq!(served.verify(&token(&key)).await.unwrap_err(), Served::unavailable());
     }
     assert_eq!(served.server.hits(), 1);
     let health = &served.federation.health()[0];

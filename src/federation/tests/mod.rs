@@ -42,8 +42,8 @@ fn settings(name: &str, url: &str, keys: KeySource) -> IssuerSettings {
         ca_file: None,
         allow_private_network: false,
         replay: ReplayMode::SingleUse,
-        max_token_age: Duration::from_secs(600),
-        max_token_lifetime: Duration::from_secs(3600),
+        max_token_age: Duration::from_mins(10),
+        max_token_lifetime: Duration::from_hours(1),
         require: std::collections::BTreeMap::new(),
         may_approve: false,
     }
@@ -62,10 +62,10 @@ impl Fixture {
     }
 
     fn with(keys: &[&tokens::TestKey], change: impl FnOnce(&mut IssuerSettings)) -> Self {
-        Self::of(vec![(ISSUER, tokens::jwks(keys))], |issuers| change(&mut issuers[0]))
+        Self::of(&[(ISSUER, tokens::jwks(keys))], |issuers| change(&mut issuers[0]))
     }
 
-    fn of(sets: Vec<(&str, String)>, change: impl FnOnce(&mut Vec<IssuerSettings>)) -> Self {
+    fn of(sets: &[(&str, String)], change: impl FnOnce(&mut Vec<IssuerSettings>)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut issuers: Vec<_> = sets
             .iter()

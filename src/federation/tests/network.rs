@@ -118,7 +118,7 @@ async fn a_discovery_document_cannot_send_us_where_the_rule_does_not_allow() {
 }
 
 /// An HTTPS server for `localhost` with its own CA, whose certificate is at the returned path.
-async fn https(folder: &Path) -> (url::Url, PathBuf) {
+fn https(folder: &Path) -> (url::Url, PathBuf) {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -150,7 +150,7 @@ async fn https(folder: &Path) -> (url::Url, PathBuf) {
 #[tokio::test]
 async fn a_private_ca_is_trusted_only_where_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (url, ca_file) = https(folder.path()).await;
+    let (url, ca_file) = https(folder.path());
     let mut issuer = settings("tls", ISSUER, KeySource::JwksUrl(url));
     issuer.allow_private_network = true;
     let roots = SystemRoots::default();
@@ -166,7 +166,7 @@ async fn a_private_ca_is_trusted_only_where_it_is_named() {
 #[tokio::test]
 async fn a_name_that_resolves_to_a_private_address_needs_the_opt_in_when_we_connect() {
     let folder = tempfile::tempdir().unwrap();
-    let (url, ca_file) = https(folder.path()).await;
+    let (url, ca_file) = https(folder.path());
     let mut issuer = settings("tls", ISSUER, KeySource::JwksUrl(url));
     issuer.ca_file = Some(ca_file);
     let fetcher = Fetcher::new(&issuer, &SystemRoots::default(), Timeouts::default()).unwrap();

@@ -6,6 +6,7 @@ use super::tokens::{TestKey, base64url, jwks, with};
 use super::*;
 use crate::secret::Fingerprint;
 
+#[expect(clippy::needless_pass_by_value, reason = "callers pass literals")]
 fn changed(changes: Value) -> Value {
     with(claims(), &changes)
 }
@@ -220,7 +221,7 @@ async fn an_issuer_that_differs_by_a_slash_a_case_or_a_suffix_is_another() {
 async fn another_issuers_key_is_never_used() {
     let (mine, theirs) = (TestKey::rsa("mine"), TestKey::rsa_other("theirs"));
     let other = "https://other.example";
-    let fixture = Fixture::of(vec![(ISSUER, jwks(&[&mine])), (other, jwks(&[&theirs]))], |_| {});
+    let fixture = Fixture::of(&[(ISSUER, jwks(&[&mine])), (other, jwks(&[&theirs]))], |_| {});
     assert_eq!(fixture.refusal(&theirs.token(&claims())).await, TokenRefusal::UnknownKey);
     let same_name = TestKey::rsa_other("mine");
     assert_eq!(fixture.refusal(&same_name.token(&claims())).await, TokenRefusal::BadSignature);
@@ -336,7 +337,7 @@ async fn a_replay_is_recognised_by_what_was_signed_and_never_by_the_signature() 
 async fn one_jti_of_two_issuers_is_two_claims() {
     let key = TestKey::p256("k");
     let other = "https://other.example";
-    let fixture = Fixture::of(vec![(ISSUER, jwks(&[&key])), (other, jwks(&[&key]))], |_| {});
+    let fixture = Fixture::of(&[(ISSUER, jwks(&[&key])), (other, jwks(&[&key]))], |_| {});
     let mine = fixture.verify(&key.token(&changed(json!({"jti": "a"})))).await.unwrap();
     let theirs = fixture.verify(&key.token(&changed(json!({"jti": "a", "iss": other})))).await.unwrap();
     assert_ne!(mine.replay().unwrap().key, theirs.replay().unwrap().key);
@@ -353,7 +354,7 @@ async fn a_reusable_token_has_nothing_to_claim() {
 async fn a_jwt_svid_is_trusted_by_its_trust_domain() {
     let key = TestKey::p256("k");
     let domain = "spiffe://prod.example";
-    let fixture = Fixture::of(vec![(domain, jwks(&[&key]))], |issuers| issuers[0].profile = Profile::Spiffe);
+    let fixture = Fixture::of(&[(domain, jwks(&[&key]))], |issuers| issuers[0].profile = Profile::Spiffe);
     let svid = |changes: Value| {
         let base = json!({"sub": "spiffe://prod.example/ns/a", "aud": [AUDIENCE], "exp": NOW + 300});
         key.token(&with(base, &changes))
@@ -378,7 +379,7 @@ async fn a_jwt_svid_is_trusted_by_its_trust_domain() {
 #[tokio::test]
 async fn a_spiffe_subject_does_not_lead_to_an_issuer_of_another_profile() {
     let key = TestKey::p256("k");
-    let fixture = Fixture::of(vec![("spiffe://prod.example", jwks(&[&key]))], |_| {});
+    let fixture = Fixture::of(&[("spiffe://prod.example", jwks(&[&key]))], |_| {});
     let token =
         key.token(&json!({"sub": "spiffe://prod.example/a", "aud": AUDIENCE, "iat": NOW, "exp": NOW + 60}));
     assert_eq!(fixture.refusal(&token).await, TokenRefusal::IssuerMissing);
@@ -417,4 +418,23 @@ fn a_trust_that_cannot_hold_is_refused_at_configuration() {
 fn a_refusal_never_quotes_the_token() {
     let token = UnverifiedToken::new("eyJ.secret.sig".to_owned());
     assert_eq!(format!("{token:?}"), "UnverifiedToken");
+}
+
+proptest::proptest! {
+    /// The universal rule behind every vector: whatever a stranger does to a good token, it is no good token.
+    #[test]
+    fn no_altered_token_is_accepted(
+        position in proptest::prelude::any::<proptest::sample::Index>(),
+        replacement in "[-A-Za-z0-9_.=]{0,3}",
+        cut in 0_usize..4,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let key = TestKey::ed25519("k");
+        let fixture = Fixture::new(&[&key]);
+        let token = key.token(&claims());
+        let (before, after) = token.split_at(position.index(token.len()));
+        let altered = format!("{before}{replacement}{}", after.get(cut..).unwrap_or_default());
+        proptest::prop_assume!(altered != token);
+        proptest::prop_assert!(runtime.block_on(fixture.verify(&altered)).is_err());
+    }
 }

@@ -123,7 +123,7 @@ impl Slot {
     /// What this slot says to a caller with `plan`; `None` when STS must be asked.
     fn answer(&self, plan: &Plan) -> Option<Result<Answer, IssueError>> {
         match self {
-            Self::Held(session) if session.serves(plan) => {
+            Self::Held(session) if session.serves(plan.at(), plan.ends_at()) => {
                 Some(Ok(Answer { session: Arc::clone(session), cached: true }))
             }
             Self::Failed { error, until } if plan.at() < *until => Some(Err(error.clone())),
@@ -133,14 +133,42 @@ impl Slot {
 }
 
 impl Session {
-    /// It ends no later than this caller's permit does, and more than half of its life is left: SDKs that were given
-    /// less would come back for more with every request.
-    fn serves(&self, plan: &Plan) -> bool {
-        let left = self.ends_at.since(plan.at());
-        self.ends_at <= plan.ends_at() && left > self.ends_at.since(self.began_at) / 2
+    /// May a caller at `at` have it whose own permit ends at `permitted`? Only when it ends no later, and while more than
+    /// half of its life is left: SDKs that were given less would come back for more with every request.
+    fn serves(&self, at: Moment, permitted: Moment) -> bool {
+        let left = self.ends_at.since(at);
+        self.ends_at <= permitted && left > self.ends_at.since(self.began_at) / 2
     }
 }
 
 fn count(outcome: &'static str) {
     metrics::counter!("tidegate_credential_cache_total", "outcome" => outcome).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_is_served_past_its_end_or_past_the_callers(
+            began in 0_i64..10_000, life in 1_i64..50_000, at in 0_i64..80_000, permitted in 0_i64..80_000,
+        ) {
+            let (at, permitted) = (Moment::from_unix_seconds(at), Moment::from_unix_seconds(permitted));
+            let session = Session {
+                access_key_id: "ASIA".into(),
+                secret_access_key: SecretText::new("s".into()),
+                session_token: SecretText::new("t".into()),
+                packed_policy_percent: None,
+                began_at: Moment::from_unix_seconds(began),
+                ends_at: Moment::from_unix_seconds(began + life),
+            };
+            if session.serves(at, permitted) {
+                prop_assert!(at < session.ends_at && session.ends_at <= permitted);
+                prop_assert!(session.ends_at.since(at) * 2 > session.ends_at.since(session.began_at));
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_sts::config::{
     BehaviorVersion, Region, SharedHttpClient, retry::RetryConfig, timeout::TimeoutConfig,
 };
-use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use aws_sdk_sts::types::Tag;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -275,9 +275,13 @@ fn packed_percent(output: &AssumeRoleOutput) -> Option<i32> {
 }
 
 fn failure(error: &SdkError<AssumeRoleError>) -> Failure {
-    let SdkError::ServiceError(service) = error else {
-        // The whole chain of causes: it names endpoints and the credential chain, so it stays in the operator's log.
-        return Failure::Final(IssueError::Unavailable(cut(&DisplayErrorContext(error).to_string())));
+    let service = match error {
+        SdkError::ServiceError(service) => service,
+        // Nothing of this error is shown: it carries the answer, and half an answer may be a whole secret.
+        SdkError::ResponseError(_) => {
+            return Failure::Final(IssueError::Unavailable("the answer cannot be understood".to_owned()));
+        }
+        other => return Failure::Final(IssueError::Unavailable(cut(&causes(other)))),
     };
     let status = service.raw().status().as_u16();
     match (service.err().code(), service.err().message()) {
@@ -291,6 +295,13 @@ fn failure(error: &SdkError<AssumeRoleError>) -> Failure {
             message.unwrap_or("no message")
         )))),
     }
+}
+
+/// The chain of causes in words. Not the SDK's `DisplayErrorContext`: that adds the `Debug` form, which prints bodies.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let words: Vec<String> =
+        std::iter::successors(Some(error), |cause| cause.source()).map(ToString::to_string).collect();
+    words.join(": ")
 }
 
 /// Every code that AWS's own SDKs take for throttling.

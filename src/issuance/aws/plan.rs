@@ -150,7 +150,7 @@ pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, P
     };
     limits::tags(&plan.tags, &plan.transitive_tags)?;
     if permit.grant().break_glass.is_none() {
-        plan.cache_key = Some(cache_key(order, &plan, granted.as_deref()));
+        plan.cache_key = Some(cache_key(order, &plan, grant, granted.as_deref()));
     }
     Ok(plan)
 }
@@ -184,7 +184,12 @@ fn end(order: &AwsOrder<'_>) -> Result<Moment, LimitError> {
 
 /// Everything that shapes the session, each field with its length. Left out is only what follows from the rest,
 /// such as `DurationSeconds`, or from the moment. A cache that forgets a field hands one caller's credentials to another (CVE-2025-11621).
-fn cache_key(order: &AwsOrder<'_>, plan: &Plan, granted: Option<&[serde_json::Value]>) -> Fingerprint {
+fn cache_key(
+    order: &AwsOrder<'_>,
+    plan: &Plan,
+    grant: &AwsGrant,
+    granted: Option<&[serde_json::Value]>,
+) -> Fingerprint {
     let permit = order.permit;
     let version = permit.grant().version;
     let granted = granted.map(|statements| serde_json::Value::from(statements).to_string());
@@ -204,6 +209,7 @@ fn cache_key(order: &AwsOrder<'_>, plan: &Plan, granted: Option<&[serde_json::Va
         plan.role_arn.as_bytes(),
         if granted.is_some() { b"own policy" } else { b"role's policy" },
         granted.unwrap_or_default().as_bytes(),
+        &[u8::from(grant.allow_assume_role)],
         Fingerprint::of_fields(&tags).as_bytes(),
         Fingerprint::of_fields(&transitive).as_bytes(),
         plan.source_identity.as_bytes(),

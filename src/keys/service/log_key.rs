@@ -4,7 +4,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::purpose_name;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::ids::Kid;
@@ -77,7 +76,7 @@ fn open(row: &KeyRow, kek: &Kek, origin: &str) -> Result<NoteSigner, LogKeyError
     if kept != origin {
         return Err(LogKeyError::OriginChanged { kept: kept.to_owned(), configured: origin.to_owned() });
     }
-    let private = kek.open(purpose_name(KeyPurpose::Log), &row.kid, &row.sealed_private)?;
+    let private = kek.open(KeyPurpose::Log.as_str(), &row.kid, &row.sealed_private)?;
     let signer = NoteSigner::from_pkcs8(origin, &private)?;
     if signer.identity() == row.kid.as_str() { Ok(signer) } else { Err(KeyError::Sealed.into()) }
 }
@@ -92,7 +91,7 @@ fn row(
     let kid = Kid::new(&signer.identity()).map_err(|_| KeyError::Invalid("the log's origin is too long"))?;
     let at = clock.now();
     Ok(KeyRow {
-        sealed_private: kek.seal(purpose_name(KeyPurpose::Log), &kid, private, entropy)?,
+        sealed_private: kek.seal(KeyPurpose::Log.as_str(), &kid, private, entropy)?,
         kid,
         purpose: KeyPurpose::Log,
         algorithm: "Ed25519".to_owned(),

@@ -167,7 +167,9 @@ async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), StoreEr
         include_str!("migrations/0001_first.sql").into_sql_str(),
         false,
     );
-    Migrator::with_migrations(vec![first]).run(connection).await.map_err(|error| match error {
+    // `run` takes anything that can be acquired, which keeps this future from being `Send`.
+    let done = Migrator::with_migrations(vec![first]).run_direct(None, connection, false).await;
+    done.map_err(|error| match error {
         MigrateError::VersionMissing(version) => StoreError::Refused(format!(
             "its schema has version {version}, which a newer Tidegate made; start that version or restore a backup"
         )),

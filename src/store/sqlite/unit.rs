@@ -67,6 +67,13 @@ impl Slot {
         self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("the connection was lost".to_owned()))
     }
 
+    /// What a broken connection leaves.
+    #[cfg(test)]
+    pub(super) async fn close_for_test(&mut self) {
+        use sqlx::Connection as _;
+        self.connection.take().unwrap().close().await.unwrap();
+    }
+
     async fn roll_back_unfinished(&mut self) {
         if !std::mem::take(&mut self.unfinished) {
             return;
@@ -84,6 +91,19 @@ impl Slot {
 #[derive(Debug)]
 pub(super) struct SqliteUnit {
     slot: OwnedMutexGuard<Slot>,
+}
+
+impl Drop for SqliteUnit {
+    /// Rolls back soon, not only when the next writer comes: until then SQLite's write lock would keep a command that
+    /// runs beside the broker waiting.
+    fn drop(&mut self) {
+        if self.slot.unfinished
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let slot = Arc::clone(OwnedMutexGuard::mutex(&self.slot));
+            runtime.spawn(async move { slot.lock().await.roll_back_unfinished().await });
+        }
+    }
 }
 
 impl SqliteUnit {

@@ -1,0 +1,24 @@
+//! The doors over real HTTP, in one process, with a clock that the tests move: each test is a sentence, refusals first.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "harness/tokens.rs"]
+mod tokens;
+
+#[path = "doors/world.rs"]
+mod world;
+
+#[path = "doors/exchange.rs"]
+mod exchange;
+#[path = "doors/form.rs"]
+mod form;
+#[path = "doors/metadata.rs"]
+mod metadata;
+#[path = "doors/ops.rs"]
+mod ops;
+#[path = "doors/replay.rs"]
+mod replay;
+#[path = "doors/routes.rs"]
+mod routes;
+#[path = "doors/sts.rs"]
+mod sts;
