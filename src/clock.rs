@@ -123,9 +123,8 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that may read the system's clocks")]
     fn now(&self) -> Moment {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Moment(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 

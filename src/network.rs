@@ -32,7 +32,9 @@ impl Network {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
                 same_prefix(u128::from(ours.to_bits()), u128::from(theirs.to_bits()), 32, self.prefix)
             }
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => same_prefix(ours.to_bits(), theirs.to_bits(), 128, self.prefix),
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                same_prefix(ours.to_bits(), theirs.to_bits(), 128, self.prefix)
+            }
             _ => false,
         }
     }

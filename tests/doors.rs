@@ -1,6 +1,14 @@
 //! The doors over real HTTP, in one process, with a clock that the tests move: each test is a sentence, refusals first.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 #[path = "harness/tokens.rs"]
 mod tokens;

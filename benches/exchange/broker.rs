@@ -26,7 +26,8 @@ pub async fn start(folder: &Path, issuer: &Issuer, others: usize) -> Running {
     write(folder, "tidegate.toml", &configuration(issuer, others));
     let kek = folder.join("kek");
     if !kek.exists() {
-        tidegate::keys::Kek::create(&kek, &tidegate::entropy::SystemEntropy::new()).expect("a key-encryption key");
+        tidegate::keys::Kek::create(&kek, &tidegate::entropy::SystemEntropy::new())
+            .expect("a key-encryption key");
     }
     let settings = tidegate::config::load(&folder.join("tidegate.toml")).expect("a configuration");
     server::start(settings, Ports::system()).await.expect("a broker")

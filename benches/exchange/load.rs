@@ -43,13 +43,17 @@ impl Requests {
 }
 
 /// Sends every request over `connections` connections; each waits `pause` between an answer and its next request.
-pub async fn run(host: SocketAddr, requests: Requests, connections: usize, interval: Option<Duration>) -> Outcome {
+pub async fn run(
+    host: SocketAddr,
+    requests: Requests,
+    connections: usize,
+    interval: Option<Duration>,
+) -> Outcome {
     let total = requests.bodies.len();
     let requests = Arc::new(requests);
     let started = Instant::now();
-    let workers: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(connection(host, Arc::clone(&requests), interval)))
-        .collect();
+    let workers: Vec<_> =
+        (0..connections).map(|_| tokio::spawn(connection(host, Arc::clone(&requests), interval))).collect();
     let mut latencies = Vec::with_capacity(total);
     let mut refused = 0;
     for worker in workers {
@@ -63,7 +67,11 @@ pub async fn run(host: SocketAddr, requests: Requests, connections: usize, inter
     Outcome { per_second: total as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), refused }
 }
 
-async fn connection(host: SocketAddr, requests: Arc<Requests>, interval: Option<Duration>) -> (Vec<Duration>, usize) {
+async fn connection(
+    host: SocketAddr,
+    requests: Arc<Requests>,
+    interval: Option<Duration>,
+) -> (Vec<Duration>, usize) {
     let mut stream = TcpStream::connect(host).await.expect("connect");
     stream.set_nodelay(true).expect("nodelay");
     let (mut latencies, mut refused, mut buffer) = (Vec::new(), 0, vec![0; 16 * 1024]);
@@ -98,6 +106,9 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
 
 fn content_length(head: &[u8]) -> usize {
     let head = std::str::from_utf8(head).expect("ASCII head");
-    let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-length:")).expect("content-length");
+    let line = head
+        .lines()
+        .find(|line| line.to_ascii_lowercase().starts_with("content-length:"))
+        .expect("content-length");
     line["content-length:".len()..].trim().parse().expect("a number")
 }

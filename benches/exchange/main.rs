@@ -3,7 +3,15 @@
 //! `cargo bench --bench exchange` prints a table. Machines are noisy, so rounds of the broker and of the reference
 //! alternate and the ratio is what counts. `--quick` does a tenth; `--policies` measures only the second table.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice, reason = "a bench")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a bench"
+)]
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::cast_precision_loss, reason = "a bench")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::panic, reason = "a bench")]
 
@@ -51,8 +59,15 @@ async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
     let broker = broker::start(folder.path(), issuer, 0).await;
     let log = std::fs::File::create(folder.path().join("reference.log")).expect("a file");
     let bare = reference::start(issuer.verifier(), log).await;
-    println!("\n{} in, ES256 out; {} exchanges a round, {ROUNDS} rounds each, median", issuer.algorithm(), plan.per_round);
-    println!("{:>5} {:>12} {:>12} {:>7} {:>18} {:>18}", "conns", "broker/s", "bare/s", "ratio", "broker p50/p99 ms", "bare p50/p99 ms");
+    println!(
+        "\n{} in, ES256 out; {} exchanges a round, {ROUNDS} rounds each, median",
+        issuer.algorithm(),
+        plan.per_round
+    );
+    println!(
+        "{:>5} {:>12} {:>12} {:>7} {:>18} {:>18}",
+        "conns", "broker/s", "bare/s", "ratio", "broker p50/p99 ms", "bare p50/p99 ms"
+    );
     for connections in [1, 16, 64] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -63,7 +78,11 @@ async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
         let (ours, theirs) = (median(ours), median(theirs));
         println!(
             "{connections:>5} {:>12.0} {:>12.0} {:>7.2} {:>18} {:>18}",
-            ours.per_second, theirs.per_second, ours.per_second / theirs.per_second, spread(&ours), spread(&theirs)
+            ours.per_second,
+            theirs.per_second,
+            ours.per_second / theirs.per_second,
+            spread(&ours),
+            spread(&theirs)
         );
         if connections == 64 {
             let interval = Duration::from_secs_f64(64.0 / (ours.per_second / 2.0));
@@ -91,7 +110,12 @@ async fn policies_about_others(plan: &mut Plan) {
         }
         let outcome = median(rounds);
         let first = *first.get_or_insert(outcome.per_second);
-        println!("{others:>8} {:>12.2} {:>12.0} {:>22.2}", start.as_secs_f64(), outcome.per_second, first / outcome.per_second);
+        println!(
+            "{others:>8} {:>12.2} {:>12.0} {:>22.2}",
+            start.as_secs_f64(),
+            outcome.per_second,
+            first / outcome.per_second
+        );
         broker.stop("the bench ended").await;
     }
 }

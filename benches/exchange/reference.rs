@@ -14,7 +14,9 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -36,7 +38,8 @@ struct Reference {
 pub async fn start(verifier: Verifier, log: File) -> SocketAddr {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
-    let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("a key");
+    let signer =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("a key");
     let (sender, receiver) = mpsc::channel(1024);
     std::thread::spawn(move || write_log(receiver, log));
     let state = Arc::new(Reference { verifier, signer, random, log: sender });
@@ -44,17 +47,22 @@ pub async fn start(verifier: Verifier, log: File) -> SocketAddr {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     socket.set_nonblocking(true).expect("nonblocking");
     let address = socket.local_addr().expect("an address");
-    let server = axum_server::from_tcp(socket).expect("a server").acceptor(axum_server::accept::NoDelayAcceptor::new());
+    let server = axum_server::from_tcp(socket)
+        .expect("a server")
+        .acceptor(axum_server::accept::NoDelayAcceptor::new());
     tokio::spawn(server.serve(router.into_make_service_with_connect_info::<SocketAddr>()));
     address
 }
 
 async fn exchange(State(reference): State<Arc<Reference>>, body: Bytes) -> Response {
-    let token = url::form_urlencoded::parse(&body).find(|(name, _)| name == "subject_token").expect("a token").1;
+    let token =
+        url::form_urlencoded::parse(&body).find(|(name, _)| name == "subject_token").expect("a token").1;
     let (signed, signature) = token.rsplit_once('.').expect("a JWS");
     let signature = B64.decode(signature).expect("base64url");
     match &reference.verifier {
-        Verifier::Es256(key) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(signed.as_bytes(), &signature),
+        Verifier::Es256(key) => {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(signed.as_bytes(), &signature)
+        }
         Verifier::Rs256 { n, e } => {
             RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature)
         }
@@ -64,7 +72,8 @@ async fn exchange(State(reference): State<Arc<Reference>>, body: Bytes) -> Respo
     let claims: Value = serde_json::from_slice(&payload).expect("JSON");
     let token = sign(&reference, &claims);
     let (done, durable) = oneshot::channel();
-    let line = serde_json::to_vec(&json!({ "sub": claims["sub"], "jti": claims["jti"], "aud": "ledger" })).expect("JSON");
+    let line = serde_json::to_vec(&json!({ "sub": claims["sub"], "jti": claims["jti"], "aud": "ledger" }))
+        .expect("JSON");
     reference.log.send((line, done)).await.expect("the log");
     durable.await.expect("durable");
     axum::Json(json!({ "access_token": token, "token_type": "Bearer", "expires_in": 300 })).into_response()
@@ -91,7 +100,8 @@ fn write_log(mut receiver: mpsc::Receiver<(Vec<u8>, oneshot::Sender<()>)>, mut l
         while let Ok(more) = receiver.try_recv() {
             waiting.push(more);
         }
-        let lines: Vec<u8> = waiting.iter().flat_map(|(line, _)| line.iter().copied().chain([b'\n'])).collect();
+        let lines: Vec<u8> =
+            waiting.iter().flat_map(|(line, _)| line.iter().copied().chain([b'\n'])).collect();
         log.write_all(&lines).expect("write");
         log.sync_data().expect("fdatasync");
         for (_, done) in waiting {

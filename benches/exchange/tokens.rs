@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use serde_json::{Value, json};
 
 use crate::reference::Verifier;
@@ -21,12 +23,14 @@ impl Issuer {
     pub fn es256() -> Self {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("a key");
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
+            .expect("a key");
         Self::Es256(key, random)
     }
 
     pub fn rs256() -> Self {
-        let key = RsaKeyPair::from_pkcs8(RSA_KEY).or_else(|_| RsaKeyPair::from_der(RSA_KEY)).expect("the test key");
+        let key =
+            RsaKeyPair::from_pkcs8(RSA_KEY).or_else(|_| RsaKeyPair::from_der(RSA_KEY)).expect("the test key");
         Self::Rs256(key, SystemRandom::new())
     }
 

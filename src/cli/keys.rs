@@ -60,8 +60,10 @@ async fn ask(args: &Args, method: &str, path: &str) -> anyhow::Result<Value> {
     for (name, value) in key.sign(method, path, SystemClock::start().now()) {
         request = request.header(name, value);
     }
-    let response =
-        request.send().await.with_context(|| format!("the broker does not answer at {url}; is it running?"))?;
+    let response = request
+        .send()
+        .await
+        .with_context(|| format!("the broker does not answer at {url}; is it running?"))?;
     let status = response.status();
     let body: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or(Value::Null);
     if !status.is_success() {

@@ -1,8 +1,8 @@
 //! One file per subcommand. Knows arguments, terminals and exit codes; everything else is asked of the rooms.
 
 pub mod audit;
-pub mod check;
 mod broker;
+pub mod check;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;

@@ -74,7 +74,9 @@ fn lifetime(attempt: Attempt<'_>, grant: &Grant) -> (Lifetime, Option<Refusal>) 
 
 fn type_misfit(wanted: WantedType, grant: &Grant) -> bool {
     match (wanted, &grant.kind) {
-        (WantedType::Any, _) | (WantedType::Jwt, GrantKind::Jwt(_)) | (WantedType::Aws, GrantKind::Aws(_)) => false,
+        (WantedType::Any, _)
+        | (WantedType::Jwt, GrantKind::Jwt(_))
+        | (WantedType::Aws, GrantKind::Aws(_)) => false,
         (WantedType::Jwt, GrantKind::Aws(_)) | (WantedType::Aws, GrantKind::Jwt(_)) => true,
     }
 }

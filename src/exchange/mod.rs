@@ -24,8 +24,9 @@ use crate::clock::{Clock, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, Grant, GrantKind, Lifetime};
 use crate::ids::{GrantName, RequestId, Scope};
+pub use crate::issuance::OpenCredential;
 use crate::issuance::aws::Plan;
-use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder, OpenCredential};
+use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder};
 use crate::policy::{IssueQuestion, Permit, PolicyEngine};
 use crate::principal::{self, Authentication, Principal, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
@@ -175,11 +176,7 @@ impl Exchange {
     }
 
     /// Steps 3 to 7 for an identified caller.
-    async fn decide_and_issue(
-        &self,
-        attempt: Attempt<'_>,
-        replay: &ReplayClaims,
-    ) -> Result<Issued, Stop> {
+    async fn decide_and_issue(&self, attempt: Attempt<'_>, replay: &ReplayClaims) -> Result<Issued, Stop> {
         let grant = self.resolve(attempt)?;
         let permit = self.timed(Step::Decide, async { self.decide(attempt, &grant) }).await?;
         let credential = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
@@ -193,8 +190,7 @@ impl Exchange {
     /// Step 3: the grant, and nothing without an elevation where one is needed, whatever policy says.
     fn resolve(&self, attempt: Attempt<'_>) -> Result<Arc<Grant>, Stop> {
         let name = &attempt.request.grant;
-        let grant =
-            self.services.catalog.resolve(name).ok_or(Refusal::Target(TargetRefusal::Unknown))?;
+        let grant = self.services.catalog.resolve(name).ok_or(Refusal::Target(TargetRefusal::Unknown))?;
         if grant.break_glass.is_some() {
             return Err(Refusal::Target(TargetRefusal::NoElevation).into());
         }
@@ -211,7 +207,12 @@ impl Exchange {
 
     /// lifetime = min(asked, grant, token, *policy*): a policy that caps `context.ttl` is asked again with shorter
     /// lifetimes. The first denial is the one that is reported.
-    fn longest_permitted(&self, attempt: Attempt<'_>, grant: &Arc<Grant>, fit: &fit::Fit) -> Result<Permit, Stop> {
+    fn longest_permitted(
+        &self,
+        attempt: Attempt<'_>,
+        grant: &Arc<Grant>,
+        fit: &fit::Fit,
+    ) -> Result<Permit, Stop> {
         let policy = &self.services.policy;
         let ask = |ttl| policy.decide_issue(&question(attempt, grant, &fit.scopes, ttl));
         ask(fit.ttl).or_else(|denial| {
@@ -232,7 +233,12 @@ impl Exchange {
             GrantKind::Jwt(_) => {
                 let actor = attempt.caller.actor.as_ref().map(|actor| actor.workload.id.to_string());
                 let request_id = attempt.request.request_id;
-                Ok(self.services.jwt.issue(JwtOrder { request_id, permit, actor: actor.as_deref(), at: attempt.at })?)
+                Ok(self.services.jwt.issue(JwtOrder {
+                    request_id,
+                    permit,
+                    actor: actor.as_deref(),
+                    at: attempt.at,
+                })?)
             }
             GrantKind::Aws(_) => self.issue_aws(attempt, permit, replay).await,
         }
@@ -251,7 +257,8 @@ impl Exchange {
             permit,
             attributes: &attributes,
             at: attempt.at,
-            exact_end: fit::end_of_token(attempt).filter(|end| *end <= attempt.at.plus(permit.ttl().duration())),
+            exact_end: fit::end_of_token(attempt)
+                .filter(|end| *end <= attempt.at.plus(permit.ttl().duration())),
         };
         let unrecorded = OnceLock::new();
         let intent = |plan: &Plan| {

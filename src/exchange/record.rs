@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Attempt, Caller, Exchange, ExchangeError, Fault, Refusal, TargetRefusal};
 use crate::audit::{
-    CredentialRecord, Effect, Event, GrantRecord, PolicyRecord, PrincipalRecord, Receipt, RecordError, Submission,
-    TokenRecord,
+    CredentialRecord, Effect, Event, GrantRecord, PolicyRecord, PrincipalRecord, Receipt, RecordError,
+    Submission, TokenRecord,
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
@@ -47,7 +47,9 @@ impl From<RecordError> for Stop {
 impl From<IssueError> for Stop {
     fn from(error: IssueError) -> Self {
         match error.blame() {
-            Blame::Request => Self::Refused(Refusal::Scoping { told: error.public_text(), cause: error.to_string() }),
+            Blame::Request => {
+                Self::Refused(Refusal::Scoping { told: error.public_text(), cause: error.to_string() })
+            }
             Blame::Pace(wait) => Self::Refused(Refusal::Throttled(wait)),
             Blame::Service => Self::Failed(match error {
                 IssueError::Unrecorded(_) => Fault::Audit,
@@ -116,7 +118,8 @@ impl Exchange {
             credential: credential_record(permit, credential),
             source_ip: attempt.request.source_ip,
         };
-        let submission = Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
+        let submission =
+            Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
         Ok(self.services.audit.record(submission).await?)
     }
 
@@ -127,7 +130,8 @@ impl Exchange {
         event: Event,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
-        let submission = Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
+        let submission =
+            Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
         self.services.audit.record(submission).await?;
         replay.mark_taken();
         Ok(())
@@ -161,7 +165,12 @@ impl Exchange {
         }
     }
 
-    fn refusal_event(&self, attempt: Attempt<'_>, error: &ExchangeError, policy: Option<PolicyRecord>) -> Event {
+    fn refusal_event(
+        &self,
+        attempt: Attempt<'_>,
+        error: &ExchangeError,
+        policy: Option<PolicyRecord>,
+    ) -> Event {
         let (reason, detail) = match error {
             ExchangeError::Refused(refusal) => (refusal.code(), refusal.detail()),
             ExchangeError::Failed(fault) => (fault.code(), fault.to_string()),
@@ -210,7 +219,10 @@ fn token_record(token: &VerifiedToken) -> TokenRecord {
     TokenRecord { sha256: token.fingerprint(), issued_at: token.issued_at(), expires_at: token.expires_at() }
 }
 
-fn policy_record(digest: crate::policy::PolicyDigest, decided_by: &[crate::policy::PolicyRef]) -> PolicyRecord {
+fn policy_record(
+    digest: crate::policy::PolicyDigest,
+    decided_by: &[crate::policy::PolicyRef],
+) -> PolicyRecord {
     PolicyRecord { digest, decided_by: decided_by.iter().map(ToString::to_string).collect() }
 }
 

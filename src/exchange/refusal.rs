@@ -91,7 +91,9 @@ impl Refusal {
             Self::Target(TargetRefusal::Unknown) => "no grant has that name".to_owned(),
             Self::Target(TargetRefusal::Denied(why)) => why.clone(),
             Self::Scoping { cause, .. } => cause.clone(),
-            Self::Target(TargetRefusal::NoElevation) => "a break-glass grant needs an active elevation".to_owned(),
+            Self::Target(TargetRefusal::NoElevation) => {
+                "a break-glass grant needs an active elevation".to_owned()
+            }
             other => other.to_string(),
         }
     }

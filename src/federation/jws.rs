@@ -113,8 +113,8 @@ fn kid(header: &Claims) -> Result<Option<Kid>, TokenRefusal> {
     }
 }
 
-/// Kubernetes sends no `typ`; RFC 7519 §5.1 says `JWT`, RFC 9068 §2.1 `at+jwt`; both without regard to case and with
-/// or without `application/`. Anything else (`dpop+jwt`, `logout+jwt`, `secevent+jwt`) was signed for another purpose
+/// Kubernetes sends no `typ`; RFC 7519 §5.1 says `JWT`, RFC 9068 §2.1 `at+jwt`, JWT-SVID §3 also `JOSE`; all without
+/// regard to case and with or without `application/`. Anything else (`dpop+jwt`, `logout+jwt`, `secevent+jwt`) was signed for another purpose
 /// by an issuer who may well use the same key for it.
 fn is_accepted_type(typ: &Claim) -> bool {
     let Claim::Text(typ) = typ else { return false };
@@ -123,7 +123,7 @@ fn is_accepted_type(typ: &Claim) -> bool {
         Some(_) => return false,
         None => typ,
     };
-    name.eq_ignore_ascii_case("jwt") || name.eq_ignore_ascii_case("at+jwt")
+    ["jwt", "at+jwt", "jose"].iter().any(|accepted| name.eq_ignore_ascii_case(accepted))
 }
 
 /// `cty: json` is harmless; anything that holds a token, and anything that is no text, is not.

@@ -187,10 +187,28 @@ fn account(route: Option<&MatchedPath>, response: &Response, request_id: Request
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let (status_code, request_id) = (status.as_u16(), tracing::field::display(request_id));
     if status.is_server_error() {
-        tracing::error!(request.id = request_id, http.route = route, http.status = status_code, took_us = micros, "answered");
+        tracing::error!(
+            request.id = request_id,
+            http.route = route,
+            http.status = status_code,
+            took_us = micros,
+            "answered"
+        );
     } else if status.is_client_error() {
-        tracing::info!(request.id = request_id, http.route = route, http.status = status_code, took_us = micros, "answered");
+        tracing::info!(
+            request.id = request_id,
+            http.route = route,
+            http.status = status_code,
+            took_us = micros,
+            "answered"
+        );
     } else {
-        tracing::debug!(request.id = request_id, http.route = route, http.status = status_code, took_us = micros, "answered");
+        tracing::debug!(
+            request.id = request_id,
+            http.route = route,
+            http.status = status_code,
+            took_us = micros,
+            "answered"
+        );
     }
 }

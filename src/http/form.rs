@@ -98,7 +98,8 @@ fn check_encoding(bytes: &[u8]) -> Result<(), FormError> {
 }
 
 fn unknown(name: &str) -> FormError {
-    let shown: String = name.chars().take(40).filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).collect();
+    let shown: String =
+        name.chars().take(40).filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).collect();
     FormError::Unknown(shown)
 }
 

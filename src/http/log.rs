@@ -51,7 +51,7 @@ async fn key(State(door): State<Arc<LogDoor>>) -> Response {
 }
 
 async fn tile(State(door): State<Arc<LogDoor>>, peer: Peer, Path(path): Path<String>) -> Response {
-    let Ok(path) = path.parse::<TilePath>() else {
+    let Ok(path) = format!("tile/{path}").parse::<TilePath>() else {
         let hint = "this is not a tile path: tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]";
         return problem(StatusCode::NOT_FOUND, Some(hint), peer.request_id);
     };

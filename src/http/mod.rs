@@ -22,7 +22,7 @@ pub use log::LogDoor;
 pub use oauth::OauthDoor;
 pub use ops::{OperatorKey, OpsDoor, Readiness};
 pub use routes::{Access, OPS_ROUTES, PUBLIC_ROUTES, Route, Writes};
-pub use wellknown::{MetadataDoor, Metadata};
+pub use wellknown::{Metadata, MetadataDoor};
 
 /// What the public listener serves.
 #[derive(Clone, Debug)]

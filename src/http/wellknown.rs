@@ -51,7 +51,17 @@ impl Metadata {
             id_token_signing_alg_values_supported: vec![signing_algorithm],
             scopes_supported: scopes,
             claims_supported: [
-                "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "act", "tidegate",
+                "iss",
+                "sub",
+                "aud",
+                "exp",
+                "iat",
+                "nbf",
+                "jti",
+                "client_id",
+                "scope",
+                "act",
+                "tidegate",
             ],
             service_documentation: "/openapi.json",
         }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use axum_server::tls_rustls::RustlsConfig;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::{AwsIdentity, Ports, StartError};
 use super::certificates::Certificates;
+use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::config::{AwsSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
@@ -15,8 +15,8 @@ use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
-    AbuseLimit, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors,
-    Readiness,
+    AbuseLimit, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor,
+    PublicDoors, Readiness,
 };
 use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};
@@ -60,12 +60,14 @@ impl Rooms {
         let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
         let origin = &settings.audit.origin;
         let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;
-        let audit = AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let audit =
+            AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         let operator = Arc::new(kek.derive(OPERATOR_PURPOSE)?);
         let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
-        let federation = Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
+        let federation =
+            Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
         let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
@@ -90,7 +92,12 @@ impl Rooms {
             exchange: Arc::new(exchange),
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
-            certificates: settings.server.tls.clone().zip(tls).map(|(files, live)| Certificates::new(files, live)),
+            certificates: settings
+                .server
+                .tls
+                .clone()
+                .zip(tls)
+                .map(|(files, live)| Certificates::new(files, live)),
             config_digest: settings.digest,
             operator,
             server: settings.server,
@@ -124,7 +131,11 @@ impl Rooms {
                 limits.max_body_bytes,
                 limits.request_timeout / 2,
             )),
-            metadata: Arc::new(MetadataDoor::new(self.metadata.clone(), self.keys.ring(), Arc::clone(&self.clock))),
+            metadata: Arc::new(MetadataDoor::new(
+                self.metadata.clone(),
+                self.keys.ring(),
+                Arc::clone(&self.clock),
+            )),
             log: Arc::new(LogDoor::new(self.audit.clone())),
         }
     }
@@ -142,7 +153,8 @@ pub(super) fn metrics_recorder() -> PrometheusHandle {
     HANDLE
         .get_or_init(|| {
             let builder = PrometheusBuilder::new();
-            let builder = builder.set_buckets(&telemetry::SECONDS_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
+            let builder =
+                builder.set_buckets(&telemetry::SECONDS_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_err() {
@@ -206,7 +218,9 @@ async fn aws_issuer(
     };
     let client = match identity {
         AwsIdentity::DefaultChain => StsClient::connect(settings, Arc::clone(entropy)).await?,
-        AwsIdentity::Fixed(credentials) => StsClient::with_credentials(settings, *credentials, Arc::clone(entropy))?,
+        AwsIdentity::Fixed(credentials) => {
+            StsClient::with_credentials(settings, *credentials, Arc::clone(entropy))?
+        }
     };
     Ok(Some(AwsIssuer::new(client, Arc::clone(clock))))
 }

@@ -43,7 +43,8 @@ impl Certificates {
 }
 
 fn print_of(settings: &TlsSettings) -> Fingerprint {
-    let files = [Some(&settings.cert_file), Some(&settings.key_file), settings.clients.as_ref().map(|c| &c.ca_file)];
+    let files =
+        [Some(&settings.cert_file), Some(&settings.key_file), settings.clients.as_ref().map(|c| &c.ca_file)];
     let contents: Vec<Vec<u8>> =
         files.into_iter().flatten().map(|file| fs::read(file).unwrap_or_default()).collect();
     let fields: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();

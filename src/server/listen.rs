@@ -39,7 +39,8 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let handle = Handle::new();
-        let gate = Gate { handle: handle.clone(), most: usize::try_from(max_connections).unwrap_or(usize::MAX) };
+        let gate =
+            Gate { handle: handle.clone(), most: usize::try_from(max_connections).unwrap_or(usize::MAX) };
         let mut server =
             axum_server::from_tcp(socket)?.first_request_timeout(HEADER_PATIENCE).handle(handle.clone());
         tune(&mut server);

@@ -44,7 +44,7 @@ pub enum TlsError {
 }
 
 /// The one crypto provider of the process.
-pub fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

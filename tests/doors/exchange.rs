@@ -17,9 +17,13 @@ async fn a_stranger_gets_nothing_and_leaves_no_entry() {
     let before = world.entries().await.len();
     let stranger = TestKey::fresh_p256("cluster-1");
     let forged = stranger.token(&world.claims("billing", &json!({})));
-    assert!(world.exchange(&forged, "ledger-api").await.refused(400, "invalid_request").contains("signature"));
+    assert!(
+        world.exchange(&forged, "ledger-api").await.refused(400, "invalid_request").contains("signature")
+    );
     let foreign = world.token_with("billing", &json!({ "iss": "https://evil.example.com" }));
-    assert!(world.exchange(&foreign, "ledger-api").await.refused(400, "invalid_request").contains("not trusted"));
+    assert!(
+        world.exchange(&foreign, "ledger-api").await.refused(400, "invalid_request").contains("not trusted")
+    );
     world.exchange("not-a-token", "ledger-api").await.refused(400, "invalid_request");
     assert_eq!(world.entries().await.len(), before);
 }
@@ -40,7 +44,10 @@ async fn an_unknown_grant_and_a_denied_one_look_the_same_and_are_recorded_apart(
 #[tokio::test]
 async fn who_may_not_have_a_grant_learns_nothing_about_its_scopes_type_or_caps() {
     let world = World::start().await;
-    for extra in [("scope", "no.such"), ("requested_token_type", "urn:tidegate:params:oauth:token-type:aws-credentials")] {
+    for extra in [
+        ("scope", "no.such"),
+        ("requested_token_type", "urn:tidegate:params:oauth:token-type:aws-credentials"),
+    ] {
         let token = world.token("web");
         let mut form = world.form(&token, "ledger-api");
         form.push(extra);
@@ -132,7 +139,11 @@ async fn a_jwt_bearer_assertion_works_and_fails_in_its_own_dialect() {
     let world = World::start().await;
     let token = world.token("billing");
     let form = |assertion| {
-        vec![("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion), ("audience", "ledger-api")]
+        vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", assertion),
+            ("audience", "ledger-api"),
+        ]
     };
     world.post(&form("rubbish")).await.refused(400, "invalid_grant");
     world.post(&form(&token)).await.issued();
@@ -156,7 +167,10 @@ async fn one_principal_over_its_rate_slows_down_without_growing_the_log() {
 #[tokio::test]
 async fn a_changed_policy_holds_after_a_reload_and_a_bad_one_never() {
     let world = World::start().await;
-    world.write("policies/customer/main.cedar", "permit (principal, action, resource) when { principal.nonsense };");
+    world.write(
+        "policies/customer/main.cedar",
+        "permit (principal, action, resource) when { principal.nonsense };",
+    );
     world.reload().await;
     world.exchange(&world.token("billing"), "ledger-api").await.issued();
     world.write("policies/customer/main.cedar", "@id(\"never\") forbid (principal, action, resource);");

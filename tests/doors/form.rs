@@ -32,8 +32,14 @@ async fn every_malformed_request_is_answered_in_oauths_dialect() {
         ("float", twice("expires_in", "60.5")),
         ("plus", twice("expires_in", "+60")),
         ("a scope with a quote", twice("scope", "a\"b")),
-        ("another token type", twice("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")),
-        ("a type that does not fit", twice("requested_token_type", "urn:tidegate:params:oauth:token-type:aws-credentials")),
+        (
+            "another token type",
+            twice("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"),
+        ),
+        (
+            "a type that does not fit",
+            twice("requested_token_type", "urn:tidegate:params:oauth:token-type:aws-credentials"),
+        ),
     ];
     let mut answers = String::new();
     for (name, form) in cases {

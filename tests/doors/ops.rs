@@ -17,9 +17,17 @@ async fn metrics_have_every_step_and_no_subject() {
     world.exchange(&world.token("web"), "ledger-api").await.refused(400, "invalid_target");
     let text = world.http.get(world.ops("/metrics")).send().await.unwrap().text().await.unwrap();
     for step in ["verify", "decide", "issue", "record"] {
-        assert!(text.contains(&format!("tidegate_exchange_step_seconds_count{{step=\"{step}\"}}")), "{step}\n{text}");
+        assert!(
+            text.contains(&format!("tidegate_exchange_step_seconds_count{{step=\"{step}\"}}")),
+            "{step}\n{text}"
+        );
     }
-    for family in ["tidegate_refusals_total", "tidegate_audit_log_entries", "tidegate_issuer_keys{", "tidegate_clock_seconds"] {
+    for family in [
+        "tidegate_refusals_total",
+        "tidegate_audit_log_entries",
+        "tidegate_issuer_keys{",
+        "tidegate_clock_seconds",
+    ] {
         assert!(text.contains(family), "{family}");
     }
     for private in ["serviceaccount", "billing", "127.0.0.1"] {

@@ -14,7 +14,10 @@ async fn a_replayed_token_is_refused_and_the_replay_is_recorded() {
     world.exchange(&token, "ledger-api").await.refused(400, "invalid_request");
     world.exchange(&token, "orders-read").await.refused(400, "invalid_request");
     let refused = world.entries_of("credential.refused").await;
-    assert_eq!(refused.iter().map(|entry| entry["reason"].clone()).collect::<Vec<_>>(), ["replayed", "replayed"]);
+    assert_eq!(
+        refused.iter().map(|entry| entry["reason"].clone()).collect::<Vec<_>>(),
+        ["replayed", "replayed"]
+    );
     assert!(world.sts.calls().is_empty(), "a replay never reaches AWS");
 }
 

@@ -49,10 +49,14 @@ fn the_openapi_document_and_the_public_table_name_the_same_routes() {
     let document: Value = serde_json::from_str(include_str!("../../docs/openapi.json")).unwrap();
     let mut documented: Vec<String> = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        documented.extend(methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+        documented.extend(
+            methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
+        );
     }
-    let mut served: Vec<String> =
-        PUBLIC_ROUTES.iter().map(|route| format!("{} {}", route.method, route.path.replace("{*path}", "{path}"))).collect();
+    let mut served: Vec<String> = PUBLIC_ROUTES
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.path.replace("{*path}", "{path}")))
+        .collect();
     documented.sort();
     served.sort();
     assert_eq!(documented, served);

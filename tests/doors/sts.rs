@@ -47,6 +47,7 @@ async fn throttling_is_answered_with_slow_down_and_does_not_use_the_token_up() {
     assert!(answer.headers.contains_key("retry-after"));
     answer.refused(429, "slow_down");
     world.sts.fail(None);
+    world.clock.advance(Duration::from_secs(30));
     world.exchange(&token, "orders-read").await.issued();
 }
 
@@ -67,6 +68,7 @@ async fn an_unavailable_sts_is_our_fault_and_gives_the_token_back() {
     let token = world.token("billing");
     world.exchange(&token, "orders-read").await.refused(503, "temporarily_unavailable");
     world.sts.fail(None);
+    world.clock.advance(Duration::from_secs(30));
     world.exchange(&token, "orders-read").await.issued();
 }
 
@@ -75,7 +77,8 @@ async fn many_callers_of_one_workload_make_one_call_and_another_workload_its_own
     let world = World::start().await;
     world.sts.slow(Duration::from_millis(200));
     let tokens: Vec<String> = (0..40).map(|_| world.token("billing")).collect();
-    let answers = futures_util::future::join_all(tokens.iter().map(|token| world.exchange(token, "orders-read"))).await;
+    let answers =
+        futures_util::future::join_all(tokens.iter().map(|token| world.exchange(token, "orders-read"))).await;
     let keys: std::collections::BTreeSet<String> =
         answers.into_iter().map(|answer| answer.issued()["aws"]["AccessKeyId"].to_string()).collect();
     assert_eq!(keys.len(), 1);
@@ -94,6 +97,9 @@ async fn the_cache_gives_nothing_past_its_end() {
     assert_eq!(second["expires_in"], 400);
     world.clock.advance(Duration::from_secs(200));
     let third = world.exchange(&world.token("billing"), "orders-read").await.issued();
-    assert_ne!(first["aws"]["AccessKeyId"], third["aws"]["AccessKeyId"], "more than half of its life is gone");
+    assert_ne!(
+        first["aws"]["AccessKeyId"], third["aws"]["AccessKeyId"],
+        "more than half of its life is gone"
+    );
     assert_eq!(third["expires_in"], 600);
 }

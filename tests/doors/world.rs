@@ -146,7 +146,12 @@ impl World {
     }
 
     pub fn form<'a>(&self, token: &'a str, grant: &'a str) -> Vec<(&'a str, &'a str)> {
-        vec![("grant_type", EXCHANGE), ("subject_token", token), ("subject_token_type", JWT), ("audience", grant)]
+        vec![
+            ("grant_type", EXCHANGE),
+            ("subject_token", token),
+            ("subject_token_type", JWT),
+            ("audience", grant),
+        ]
     }
 
     pub async fn post(&self, form: &[(&str, &str)]) -> Answer {
@@ -159,10 +164,12 @@ impl World {
 
     /// The newest entries of the log, oldest first, as JSON.
     pub async fn entries(&self) -> Vec<Value> {
-        let checkpoint = self.http.get(self.url("/log/checkpoint")).send().await.unwrap().text().await.unwrap();
+        let checkpoint =
+            self.http.get(self.url("/log/checkpoint")).send().await.unwrap().text().await.unwrap();
         let size: usize = checkpoint.lines().nth(1).unwrap().parse().unwrap();
         assert!(size < 256, "one bundle is enough for a test");
-        let bundle = self.http.get(self.url(&format!("/log/tile/entries/000.p/{size}"))).send().await.unwrap();
+        let bundle =
+            self.http.get(self.url(&format!("/log/tile/entries/000.p/{size}"))).send().await.unwrap();
         assert!(bundle.status().is_success());
         let bytes = bundle.bytes().await.unwrap();
         let mut rest = &bytes[..];

@@ -148,6 +148,13 @@ impl SourceArgs {
     }
 }
 
+/// Verifies without printing: for the demo's auditor.
+#[cfg(feature = "demo")]
+pub(super) async fn verify_source(source: &str, key: &str) -> anyhow::Result<verify::Report> {
+    let (source, key) = (AnySource::open(source, None)?, read_key(key)?);
+    Ok(verify::verify(&source, &key, None, &mut |_, _| {}).await?)
+}
+
 async fn run_verify(args: &VerifyArgs, out: &Output) -> anyhow::Result<ExitCode> {
     let (source, key) = (args.source.open()?, read_key(&args.key)?);
     let saved = args.checkpoint.as_deref().map(read_text).transpose()?;

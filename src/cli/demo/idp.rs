@@ -42,7 +42,13 @@ impl Idp {
     }
 
     /// A service account's token as Kubernetes would project it, good for `seconds` from `at`.
-    pub(super) fn service_account(&self, namespace: &str, account: &str, at: Moment, seconds: i64) -> anyhow::Result<String> {
+    pub(super) fn service_account(
+        &self,
+        namespace: &str,
+        account: &str,
+        at: Moment,
+        seconds: i64,
+    ) -> anyhow::Result<String> {
         let issued_at = at.unix_seconds();
         self.sign(&json!({
             "iss": self.url,

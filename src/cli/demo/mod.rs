@@ -16,7 +16,9 @@ use world::World;
 
 /// Arguments of `tidegate demo`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Nothing is installed and nothing is left behind: the folder goes when the demo ends.")]
+#[command(
+    after_help = "Nothing is installed and nothing is left behind: the folder goes when the demo ends."
+)]
 pub(super) struct Args {
     /// Keep everything up afterwards and print `curl` commands to try.
     #[arg(long)]

@@ -104,11 +104,14 @@ impl<'a> Story<'a> {
     }
 
     async fn the_log_is_verified(&mut self) -> anyhow::Result<()> {
-        self.output.line("6. An auditor who trusts none of us checks the log with nothing but its public key.")?;
+        self.output
+            .line("6. An auditor who trusts none of us checks the log with nothing but its public key.")?;
         let source = format!("{}/log", self.world.broker_url());
         let report = super::super::audit::verify_source(&source, &self.world.verifier_key()).await?;
-        self.output.line(format!("   -> {} entries, every hash and the signature hold", report.size))?;
-        self.told("log", &serde_json::json!({ "verified": true, "size": report.size }));
+        ensure!(report.is_ok(), "the log does not verify");
+        let size = report.checkpoint.size;
+        self.output.line(format!("   -> {size} entries, every hash and the signature hold"))?;
+        self.told("log", &serde_json::json!({ "verified": true, "size": size }));
         Ok(())
     }
 
@@ -116,7 +119,8 @@ impl<'a> Story<'a> {
     pub(super) async fn stay(&self) -> anyhow::Result<()> {
         let broker = self.world.broker_url();
         let token = self.world.idp.service_account("billing", "invoicer", self.world.clock.now(), 3_600)?;
-        self.output.line(format!("\nEverything stays up in {}. Try:\n", self.world.folder.root().display()))?;
+        self.output
+            .line(format!("\nEverything stays up in {}. Try:\n", self.world.folder.root().display()))?;
         self.output.line(format!(
             "  curl -s {broker}/oauth2/token -d grant_type={TOKEN_EXCHANGE} -d subject_token_type={JWT_TYPE} \\\n    \
              -d audience=ledger-api -d subject_token={token}\n"
@@ -125,7 +129,8 @@ impl<'a> Story<'a> {
         self.output.line(format!("  curl -s {broker}/log/checkpoint"))?;
         self.output.line(format!("  curl -s {broker}/.well-known/jwks.json"))?;
         self.output.line(format!("  curl -s {}/metrics", self.world.ops_url()))?;
-        self.output.line(format!("  tidegate audit verify {broker}/log --key '{}'\n", self.world.verifier_key()))?;
+        self.output
+            .line(format!("  tidegate audit verify {broker}/log --key '{}'\n", self.world.verifier_key()))?;
         self.output.line("Ctrl-C ends the demo.")?;
         tokio::signal::ctrl_c().await?;
         Ok(())

@@ -14,7 +14,13 @@ use crate::clock::{Clock, Moment};
 
 /// What the broker signs its calls to the stand-in with. The stand-in does not look.
 pub(super) fn credentials() -> aws_credential_types::Credentials {
-    aws_credential_types::Credentials::new("AKIASTANDINSTANDIN00", "opens/nothing", None, None, "demo stand-in")
+    aws_credential_types::Credentials::new(
+        "AKIASTANDINSTANDIN00",
+        "opens/nothing",
+        None,
+        None,
+        "demo stand-in",
+    )
 }
 
 /// The stand-in.
@@ -48,7 +54,9 @@ impl Sts {
 
 async fn assume_role(State(seen): State<Arc<Seen>>, body: String) -> impl IntoResponse {
     let field = |name: &str| {
-        url::form_urlencoded::parse(body.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        url::form_urlencoded::parse(body.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     };
     let session = field("RoleSessionName").unwrap_or_default();
     let role = field("RoleArn").unwrap_or_default();

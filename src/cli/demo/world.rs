@@ -67,7 +67,8 @@ impl World {
         Kek::create(&folder.path("kek"), &*entropy).context("the demo's key-encryption key")?;
         let settings = crate::config::load(&folder.path("tidegate.toml"))?;
         let aws_identity = AwsIdentity::Fixed(Box::new(sts::credentials()));
-        let broker = server::start(settings, Ports { clock: Arc::clone(&clock), entropy, aws_identity }).await?;
+        let broker =
+            server::start(settings, Ports { clock: Arc::clone(&clock), entropy, aws_identity }).await?;
         Ok(Self { idp, sts, clock, folder, broker })
     }
 

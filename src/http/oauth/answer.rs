@@ -5,9 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::request::AWS_TYPE;
-use crate::exchange::Issued;
+use crate::exchange::{Issued, OpenCredential};
 use crate::ids::{RequestId, Scope};
-use crate::issuance::OpenCredential;
 use crate::secret::Fingerprint;
 
 #[derive(Serialize)]
@@ -53,21 +52,23 @@ pub(super) fn token_answer(issued: &Issued, request_id: RequestId) -> Response {
             audit,
             request_id,
         },
-        OpenCredential::Aws { access_key_id, secret_access_key, session_token, expires_at, .. } => TokenAnswer {
-            access_token: session_token.expose(),
-            issued_token_type: AWS_TYPE,
-            token_type: "N_A",
-            expires_in,
-            scope: None,
-            aws: Some(AwsAnswer {
-                access_key_id,
-                secret_access_key: secret_access_key.expose(),
-                session_token: session_token.expose(),
-                expiration: expires_at.floor_second().to_string(),
-            }),
-            audit,
-            request_id,
-        },
+        OpenCredential::Aws { access_key_id, secret_access_key, session_token, expires_at, .. } => {
+            TokenAnswer {
+                access_token: session_token.expose(),
+                issued_token_type: AWS_TYPE,
+                token_type: "N_A",
+                expires_in,
+                scope: None,
+                aws: Some(AwsAnswer {
+                    access_key_id,
+                    secret_access_key: secret_access_key.expose(),
+                    session_token: session_token.expose(),
+                    expiration: expires_at.floor_second().to_string(),
+                }),
+                audit,
+                request_id,
+            }
+        }
     };
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
     (headers, axum::Json(answer)).into_response()

@@ -89,9 +89,13 @@ fn subject_token(form: &mut Form, grant_type: GrantType) -> Result<UnverifiedTok
         GrantType::JwtBearer => ("assertion", "subject_token"),
     };
     if form.take(other).is_some() {
-        return Err(OauthError::invalid_request(format!("parameter `{other}` does not go with this grant_type")));
+        return Err(OauthError::invalid_request(format!(
+            "parameter `{other}` does not go with this grant_type"
+        )));
     }
-    let token = required(form, wanted)?;
+    let mut token = required(form, wanted)?;
+    // Token files often end with a newline, and google-auth sends it along.
+    token.truncate(token.trim_end_matches(['\r', '\n']).len());
     match (grant_type, form.take("subject_token_type")) {
         (GrantType::JwtBearer, None) => {}
         (GrantType::JwtBearer, Some(_)) => {
@@ -135,7 +139,8 @@ fn grant_name(form: &mut Form) -> Result<GrantName, OauthError> {
 
 fn scopes(form: &mut Form) -> Result<Option<BTreeSet<Scope>>, OauthError> {
     let Some(text) = form.take("scope") else { return Ok(None) };
-    let scopes: Result<BTreeSet<Scope>, _> = text.split(' ').filter(|part| !part.is_empty()).map(Scope::new).collect();
+    let scopes: Result<BTreeSet<Scope>, _> =
+        text.split(' ').filter(|part| !part.is_empty()).map(Scope::new).collect();
     scopes.map(Some).map_err(|_| OauthError::invalid_scope())
 }
 
@@ -143,7 +148,9 @@ fn lifetime(form: &mut Form) -> Result<Option<Lifetime>, OauthError> {
     let Some(text) = form.take("expires_in") else { return Ok(None) };
     let seconds = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
     seconds.and_then(|seconds| Lifetime::from_seconds(seconds).ok()).map(Some).ok_or_else(|| {
-        OauthError::invalid_request("parameter `expires_in` must be whole seconds from 1 to 604800".to_owned())
+        OauthError::invalid_request(
+            "parameter `expires_in` must be whole seconds from 1 to 604800".to_owned(),
+        )
     })
 }
 

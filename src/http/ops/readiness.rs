@@ -54,7 +54,8 @@ impl Readiness {
             let name = issuer.issuer.to_string();
             metrics::gauge!("tidegate_issuer_keys", "issuer" => name.clone()).set(issuer.keys as f64);
             if let Some(fetched) = issuer.fetched_at {
-                metrics::gauge!("tidegate_issuer_keys_age_seconds", "issuer" => name).set(at.since(fetched).as_secs_f64());
+                metrics::gauge!("tidegate_issuer_keys_age_seconds", "issuer" => name)
+                    .set(at.since(fetched).as_secs_f64());
             }
         }
     }

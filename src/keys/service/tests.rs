@@ -37,7 +37,7 @@ impl House {
 
     fn settings(algorithm: SigningAlgorithm) -> Settings {
         let schedule = Schedule::new(HOUR, Some(AHEAD), KEEP).unwrap();
-        Settings { algorithm, schedule, rsa_key_file: None }
+        Settings { algorithm, schedule, rsa_key: None }
     }
 
     async fn start_with(&self, kek: &Arc<Kek>, settings: Settings) -> Result<KeyService, KeyServiceError> {
@@ -178,7 +178,8 @@ async fn an_imported_key_signs_until_the_file_holds_another() {
     };
     let house = House::new().await;
     let path = house.dir.path().join("rsa.pem");
-    let settings = Settings { rsa_key_file: Some(path.clone()), ..House::settings(SigningAlgorithm::Rs256) };
+    let settings =
+        Settings { rsa_key: Some(RsaKey::File(path.clone())), ..House::settings(SigningAlgorithm::Rs256) };
     std::fs::write(&path, pem(include_bytes!("../testdata/throwaway-rsa-2048.p8"))).unwrap();
     let keys = house.start_with(&house.kek, settings).await.unwrap();
     let first = house.signer(&keys);

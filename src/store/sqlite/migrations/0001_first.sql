@@ -42,3 +42,9 @@ CREATE TABLE signing_key (
     retired_at      INTEGER,
     published_until INTEGER
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE probe (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    count INTEGER NOT NULL
+) STRICT;
+INSERT INTO probe (id, count) VALUES (1, 0);
