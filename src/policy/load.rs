@@ -63,12 +63,12 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
     }));
     let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy)).collect();
     policies.sort_by_key(|(offset, _)| *offset);
-    let mut names = BTreeSet::new();
+    let mut taken = BTreeSet::new();
     let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
         let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
         faults.extend(check_annotations(policy).map(at));
         let name = policy.annotation("id").map_or_else(|| ordinal.to_string(), ToOwned::to_owned);
-        if !names.insert(name.clone()) {
+        if !taken.insert(name.clone()) {
             faults.push(at(format!("two policies of this file are called `{name}`")));
         }
         let name = PolicyRef::new(file.author, &file.name, &name);

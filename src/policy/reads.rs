@@ -100,7 +100,9 @@ impl Reads {
         match node {
             Value::Array(items) => items.iter().for_each(|item| self.walk(item)),
             Value::Object(members) => {
-                members.iter().for_each(|(operator, operand)| self.operator(operator, operand))
+                for (operator, operand) in members {
+                    self.operator(operator, operand);
+                }
             }
             _ => {}
         }
@@ -151,7 +153,9 @@ mod tests {
 
     fn only(parts: &[Part]) -> Reads {
         let mut reads = Reads::default();
-        parts.iter().for_each(|part| reads.add(*part));
+        for part in parts {
+            reads.add(*part);
+        }
         reads
     }
 
