@@ -7,6 +7,7 @@ use miette::Diagnostic;
 
 use super::decision::{Author, PolicyRef};
 use super::fault::{Fault, LoadError};
+use super::reads::Reads;
 use super::source::{SourceFile, Sources};
 
 /// A policy that passed strict validation, under its own name.
@@ -14,6 +15,7 @@ use super::source::{SourceFile, Sources};
 pub(super) struct LoadedPolicy {
     pub(super) name: PolicyRef,
     pub(super) policy: Policy,
+    pub(super) reads: Reads,
 }
 
 /// Annotations decide nothing here, so only those that say so are taken: a name, and a note for the reader.
@@ -72,7 +74,8 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
             faults.push(at(format!("two policies of this file are called `{name}`")));
         }
         let name = PolicyRef::new(file.author, &file.name, &name);
-        LoadedPolicy { policy: policy.new_id(PolicyId::new(name.as_str())), name }
+        let renamed = policy.new_id(PolicyId::new(name.as_str()));
+        LoadedPolicy { policy: renamed, reads: Reads::of(policy), name }
     });
     Some(named.collect())
 }
