@@ -67,11 +67,18 @@ fn policies(candidates: usize, others: usize, rich: bool) -> String {
     text
 }
 
+/// Time on the processor where the system tells it (Linux), so that neighbours do not count; else by the clock.
+fn cpu(clock: &SystemClock) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.as_deref().and_then(|line| line.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| clock.uptime(), Duration::from_nanos)
+}
+
 fn measure(clock: &SystemClock, mut work: impl FnMut() -> bool) -> Outcome<f64> {
     let mut best = f64::MAX;
     for _ in 0..5 {
-        let (start, mut rounds) = (clock.uptime(), 0_u32);
-        while clock.uptime().saturating_sub(start) < Duration::from_millis(200) {
+        let (start, mut rounds) = (cpu(clock), 0_u32);
+        while cpu(clock).saturating_sub(start) < Duration::from_millis(200) {
             for _ in 0..100 {
                 if !work() {
                     return Err("the decision was not the expected one".into());
@@ -79,7 +86,7 @@ fn measure(clock: &SystemClock, mut work: impl FnMut() -> bool) -> Outcome<f64> 
             }
             rounds += 100;
         }
-        best = best.min(clock.uptime().saturating_sub(start).as_secs_f64() * 1e6 / f64::from(rounds));
+        best = best.min(cpu(clock).saturating_sub(start).as_secs_f64() * 1e6 / f64::from(rounds));
     }
     Ok(best)
 }
@@ -94,9 +101,9 @@ fn run(clock: &SystemClock, dir: &Path, candidates: usize, others: usize, rich: 
         grants.push(grant(&format!("other-{n}"))?);
     }
     let catalog = Catalog::new(grants)?;
-    let start = clock.uptime();
+    let start = cpu(clock);
     let engine = PolicyEngine::load(&Settings { dir: dir.to_owned() }, &catalog)?;
-    let load = clock.uptime().saturating_sub(start);
+    let load = cpu(clock).saturating_sub(start);
 
     let (principal, at) = (caller()?, Moment::from_unix_millis(1_795_363_392_250));
     let authentication = Authentication { issued_at: at, acr: None, amr: BTreeSet::new(), auth_time: None };

@@ -78,7 +78,7 @@ fn catalog() -> Catalog {
         audience: Audience::new("https://ledger.internal").unwrap(),
         scopes: ["ledger.read", "ledger.write"].map(|scope| Scope::new(scope).unwrap()).into(),
     });
-    let admin = BreakGlass { max_duration: std::time::Duration::from_secs(4 * 3600) };
+    let admin = BreakGlass { max_duration: std::time::Duration::from_hours(4) };
     Catalog::new(vec![
         grant("ledger-api", ledger, 5, 15, None),
         grant("orders-read", aws("orders-read"), 10, 60, None),

@@ -53,7 +53,7 @@ impl Lifetime {
     /// From seconds.
     pub fn from_seconds(seconds: i64) -> Result<Self, AskError> {
         match u32::try_from(seconds) {
-            Ok(whole) if whole >= 1 && whole <= Self::LONGEST.0 => Ok(Self(whole)),
+            Ok(whole) if (1..=Self::LONGEST.0).contains(&whole) => Ok(Self(whole)),
             _ => Err(AskError::OutOfRange),
         }
     }

@@ -139,7 +139,7 @@ mod tests {
             GrantName::new("ledger-api").unwrap(),
             GrantKind::Jwt(JwtGrant { audience, scopes }),
             LifetimeCaps::new(seconds(60), seconds(max)).unwrap(),
-            break_glass.then_some(BreakGlass { max_duration: std::time::Duration::from_secs(60) }),
+            break_glass.then_some(BreakGlass { max_duration: std::time::Duration::from_mins(1) }),
             texts(labels),
             texts(sets),
         )

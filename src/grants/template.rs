@@ -1,7 +1,7 @@
 //! Typed substitutions: `{principal.namespace}` inside a session policy or a tag.
 //!
 //! Each [`Position`] has its own character set. A value that does not fit is refused, never escaped
-//! (OpenBao's templated policies were widened by `*`, `+`, `/` and `,` inside claim values). Both sets are lists of what
+//! (`OpenBao`'s templated policies were widened by `*`, `+`, `/` and `,` inside claim values). Both sets are lists of what
 //! may stand, so that a character nobody thought of is refused:
 //!
 //! | position | a value may have | length |

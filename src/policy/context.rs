@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use cedar_policy::{Context, RestrictedExpression as Expr};
 
-use super::IssueQuestion;
+use super::question::{Approvals, IssueQuestion, PersonQuestion, Wish};
 use super::reads::{Part, Reads};
 use super::schema::{Vocabulary, uid};
 use super::values::{Members, ValueError, datetime, duration, entity, ip, text, texts};
@@ -61,4 +61,36 @@ pub(super) fn issue(
         members.put("actor", entity(uid(&words.workload, &actor.id.to_string())));
     }
     Context::from_pairs(members.0).map_err(ValueError::of)
+}
+
+pub(super) fn person(
+    question: &PersonQuestion<'_>,
+    words: &Vocabulary,
+    reads: Reads,
+) -> Result<Context, ValueError> {
+    let mut members = common(question.at, question.source_ip, question.authentication, reads)?;
+    match &question.wish {
+        Wish::Request { duration: span, .. } | Wish::Approve { duration: span, .. } => {
+            members.put("duration", duration(*span));
+        }
+        Wish::Activate { duration: span, approvals: given, .. } => {
+            members.put("duration", duration(*span));
+            members.put("approvals", approvals(given, words)?);
+        }
+        Wish::Revoke { .. }
+        | Wish::View { .. }
+        | Wish::Lock { .. }
+        | Wish::Audit { .. }
+        | Wish::Explain { .. } => {}
+    }
+    Context::from_pairs(members.0).map_err(ValueError::of)
+}
+
+fn approvals(given: &Approvals<'_>, words: &Vocabulary) -> Result<Expr, ValueError> {
+    let mut members = Members::default();
+    members.put("count", Expr::new_long(given.count.into()));
+    let groups =
+        given.groups.iter().map(|(issuer, group)| entity(uid(&words.group, &format!("{issuer}/{group}"))));
+    members.put("groups", Expr::new_set(groups));
+    members.record()
 }

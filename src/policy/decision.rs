@@ -114,6 +114,25 @@ impl Permit {
     }
 }
 
+/// The policy said yes to something other than a credential.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    pub(super) decided_by: Vec<PolicyRef>,
+    pub(super) digest: PolicyDigest,
+}
+
+impl Decided {
+    /// The permits that held, of every author, in the order of their names.
+    pub fn decided_by(&self) -> &[PolicyRef] {
+        &self.decided_by
+    }
+
+    /// The policy sets that decided.
+    pub fn digest(&self) -> PolicyDigest {
+        self.digest
+    }
+}
+
 /// The policy said no.
 #[derive(Clone, Debug)]
 pub struct Denial {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use cedar_policy::{AuthorizationError, Authorizer, Decision, Entities, Entity, EntityUid, Request};
 
-use super::decision::{Author, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
+use super::decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
 use super::entities::{self, GrantFacts};
 use super::fault::LoadError;
 use super::index::{Candidates, Index};
@@ -16,7 +16,7 @@ use super::reads::Part;
 use super::schema::{Action, Vocabulary, schema};
 use super::source::Sources;
 use super::values::ValueError;
-use super::{IssueQuestion, Settings, context};
+use super::{IssueQuestion, PersonQuestion, Settings, context};
 use crate::grants::{Catalog, Grant};
 use crate::ids::GrantName;
 use crate::secret::Fingerprint;
@@ -95,6 +95,17 @@ impl PolicyEngine {
     }
 }
 
+impl PolicyEngine {
+    /// May the person do this? By the same rule as for credentials.
+    pub fn decide(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
+        let live = self.live.load();
+        match live.person(question) {
+            Ok(decided_by) => Ok(Decided { decided_by, digest: live.digest }),
+            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest }),
+        }
+    }
+}
+
 impl Loaded {
     fn new(sources: &Sources, catalog: &Catalog) -> Result<Self, LoadError> {
         let words = Vocabulary::new()?;
@@ -114,7 +125,9 @@ impl Loaded {
     }
 
     fn issue(&self, question: &IssueQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
-        let (grant, candidates) = self.grant(Action::Issue, question.grant)?;
+        let grant = self.grant_facts(question.grant)?;
+        let candidates = self.index.about_grant(Action::Issue, &question.grant.name);
+        let candidates = candidates.ok_or_else(|| unknown(question.grant))?;
         let reads = candidates.reads;
         let context = context::issue(question, &self.words, reads).map_err(unbuilt)?;
         let caller = entities::principal(question.principal, &self.words, reads).map_err(unbuilt)?;
@@ -130,14 +143,35 @@ impl Loaded {
         self.decide(candidates, &request, &entities)
     }
 
-    /// A grant that is not exactly the one that was indexed has other labels or sets, perhaps; nothing is guessed.
-    fn grant(&self, action: Action, grant: &Grant) -> Result<(&GrantFacts, &Candidates), Refusal> {
-        let unknown = || {
-            failed(format!("grant `{}` is not of the catalog that the policies were loaded for", grant.name))
+    fn person(&self, question: &PersonQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
+        let (wish, words) = (&question.wish, &self.words);
+        let action = wish.action();
+        let grant = self.grant_facts(wish.grant())?;
+        let (resource, candidates) = match wish.elevation() {
+            Some(facts) => (entities::elevation_uid(facts, words), self.index.about_elevations(action)),
+            None => (grant.uid.clone(), self.index.about_grant(action, &wish.grant().name)),
         };
-        let (version, facts) = self.grants.get(&grant.name).ok_or_else(unknown)?;
-        let candidates = self.index.about_grant(action, &grant.name).ok_or_else(unknown)?;
-        if *version == grant.version { Ok((facts, candidates)) } else { Err(unknown()) }
+        let candidates = candidates.ok_or_else(|| unknown(wish.grant()))?;
+        let reads = candidates.reads;
+        let mut more = vec![entities::person(question.person, words, reads).map_err(unbuilt)?];
+        if let Some(facts) = wish.elevation() {
+            more.push(entities::elevation(facts, words).map_err(unbuilt)?);
+            if facts.requester.id != question.person.id {
+                more.push(entities::person(facts.requester, words, reads).map_err(unbuilt)?);
+            }
+        }
+        let context = context::person(question, words, reads).map_err(unbuilt)?;
+        let person = entities::person_uid(question.person, words);
+        let request = self.request(person, action, resource, context)?;
+        self.decide(candidates, &request, &with_entities(&grant.entities, more.into_iter())?)
+    }
+
+    /// A grant that is not exactly the one that was indexed has other labels or sets, perhaps; nothing is guessed.
+    fn grant_facts(&self, grant: &Grant) -> Result<&GrantFacts, Refusal> {
+        match self.grants.get(&grant.name) {
+            Some((version, facts)) if *version == grant.version => Ok(facts),
+            _ => Err(unknown(grant)),
+        }
     }
 
     fn request(
@@ -186,6 +220,10 @@ fn has_author(named: &[PolicyRef], author: Author) -> bool {
 
 fn with_entities(base: &Entities, more: impl Iterator<Item = Entity>) -> Result<Entities, Refusal> {
     base.clone().add_entities(more, None).map_err(unbuilt)
+}
+
+fn unknown(grant: &Grant) -> Refusal {
+    failed(format!("grant `{}` is not of the catalog that the policies were loaded for", grant.name))
 }
 
 fn failed(text: String) -> Refusal {

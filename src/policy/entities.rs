@@ -6,9 +6,10 @@
 use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression as Expr};
 
 use super::fault::{Fault, LoadError};
+use super::question::ElevationFacts;
 use super::reads::{Part, Reads};
 use super::schema::{Vocabulary, uid};
-use super::values::{Members, ValueError, entity, tags, text, texts};
+use super::values::{Members, ValueError, duration, entity, tags, text, texts};
 use crate::grants::Grant;
 use crate::principal::{
     AwsIdentity, Github, Gitlab, Kubernetes, Person, Principal, PrincipalId, Spiffe, Workload,
@@ -45,8 +46,26 @@ impl GrantFacts {
 pub(super) fn principal_uid(principal: &Principal, words: &Vocabulary) -> EntityUid {
     match principal {
         Principal::Workload(workload) => uid(&words.workload, &workload.id.to_string()),
-        Principal::Person(person) => uid(&words.person, &person.id.to_string()),
+        Principal::Person(person) => person_uid(person, words),
     }
+}
+
+pub(super) fn person_uid(person: &Person, words: &Vocabulary) -> EntityUid {
+    uid(&words.person, &person.id.to_string())
+}
+
+pub(super) fn elevation_uid(facts: &ElevationFacts<'_>, words: &Vocabulary) -> EntityUid {
+    uid(&words.elevation, facts.id)
+}
+
+pub(super) fn elevation(facts: &ElevationFacts<'_>, words: &Vocabulary) -> Result<Entity, ValueError> {
+    let mut members = Members::default();
+    members.put("grant", entity(uid(&words.grant, facts.grant.name.as_str())));
+    members.put("requester", entity(person_uid(facts.requester, words)));
+    members.put("duration", duration(facts.duration));
+    members.text("reason", facts.reason);
+    members.optional("ticket", facts.ticket);
+    Entity::new_with_tags(elevation_uid(facts, words), members.0, [], []).map_err(ValueError::of)
 }
 
 /// The caller, with what `reads` can look at.
@@ -68,7 +87,7 @@ pub(super) fn workload(caller: &Workload, words: &Vocabulary, reads: Reads) -> R
         .map_err(ValueError::of)
 }
 
-fn person(caller: &Person, words: &Vocabulary, reads: Reads) -> Result<Entity, ValueError> {
+pub(super) fn person(caller: &Person, words: &Vocabulary, reads: Reads) -> Result<Entity, ValueError> {
     let mut members = common(&caller.id, words, reads);
     if reads.has(Part::Email) {
         members.optional("email", caller.email.as_deref());

@@ -188,7 +188,7 @@ impl Candidates {
             let added = built.set.add(loaded.policy.clone());
             added.map_err(|error| Fault::of_file(loaded.name.to_string(), error.to_string()))?;
             built.names.insert(loaded.policy.id().clone(), loaded.name.clone());
-            built.reads = built.reads.and(Reads::of(&loaded.policy));
+            built.reads = built.reads.and(loaded.reads);
         }
         Ok(built)
     }

@@ -7,6 +7,7 @@ use miette::Diagnostic;
 
 use super::decision::{Author, PolicyRef};
 use super::fault::{Fault, LoadError};
+use super::reads::Reads;
 use super::source::{SourceFile, Sources};
 
 /// A policy that passed strict validation, under its own name.
@@ -14,6 +15,7 @@ use super::source::{SourceFile, Sources};
 pub(super) struct LoadedPolicy {
     pub(super) name: PolicyRef,
     pub(super) policy: Policy,
+    pub(super) reads: Reads,
 }
 
 /// Annotations decide nothing here, so only those that say so are taken: a name, and a note for the reader.
@@ -63,16 +65,17 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
     }));
     let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy)).collect();
     policies.sort_by_key(|(offset, _)| *offset);
-    let mut names = BTreeSet::new();
+    let mut taken = BTreeSet::new();
     let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
         let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
         faults.extend(check_annotations(policy).map(at));
         let name = policy.annotation("id").map_or_else(|| ordinal.to_string(), ToOwned::to_owned);
-        if !names.insert(name.clone()) {
+        if !taken.insert(name.clone()) {
             faults.push(at(format!("two policies of this file are called `{name}`")));
         }
         let name = PolicyRef::new(file.author, &file.name, &name);
-        LoadedPolicy { policy: policy.new_id(PolicyId::new(name.as_str())), name }
+        let renamed = policy.new_id(PolicyId::new(name.as_str()));
+        LoadedPolicy { policy: renamed, reads: Reads::of(policy), name }
     });
     Some(named.collect())
 }

@@ -4,7 +4,7 @@
 //! stands on. Cedar has no computed attribute names (tags have, and count as one part), so nothing read is missed.
 
 use cedar_policy::Policy;
-use serde_json::Value;
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Var};
 
 /// A part of a request that can be left out when no candidate reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +67,18 @@ impl Reads {
     /// Every part: what to build when in doubt.
     pub(super) const ALL: Self = Self(u32::MAX);
 
-    /// What `policy` can look at.
+    /// What `policy` can look at, its scope included.
     pub(super) fn of(policy: &Policy) -> Self {
+        let condition = policy.as_ref().condition();
         let mut reads = Self::default();
-        match policy.to_json() {
-            Ok(json) => reads.walk(&json),
-            Err(_) => return Self::ALL,
+        let (mut contexts, mut attributes_of_context) = (0_usize, 0_usize);
+        for node in condition.subexpressions() {
+            reads.look(node);
+            contexts += usize::from(is_context(node));
+            attributes_of_context += usize::from(is_attribute_of_context(node));
         }
-        reads
+        // The context as a whole (`context == {…}`) reads everything in it; `context.ttl` reads the ttl.
+        if contexts > attributes_of_context { Self::ALL } else { reads }
     }
 
     pub(super) fn has(self, part: Part) -> bool {
@@ -95,46 +99,40 @@ impl Reads {
         }
     }
 
-    /// Walks Cedar's JSON form of a policy or an expression.
-    fn walk(&mut self, node: &Value) {
-        match node {
-            Value::Array(items) => items.iter().for_each(|item| self.walk(item)),
-            Value::Object(members) => {
-                members.iter().for_each(|(operator, operand)| self.operator(operator, operand))
-            }
-            _ => {}
+    /// Names every kind of expression: one that a later Cedar adds must be thought about before this compiles.
+    fn look(&mut self, node: &Expr) {
+        match node.expr_kind() {
+            ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => self.add_named(attr),
+            ExprKind::ExtHasAttr { attrs, .. } => attrs.iter().for_each(|attr| self.add_named(attr)),
+            ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag, .. } => self.add(Part::Tags),
+            ExprKind::BinaryApp { op: BinaryOp::In, .. } => self.add(Part::Ancestors),
+            ExprKind::Slot(_) | ExprKind::Unknown(_) => *self = Self::ALL,
+            ExprKind::BinaryApp { .. }
+            | ExprKind::Lit(_)
+            | ExprKind::Var(_)
+            | ExprKind::If { .. }
+            | ExprKind::And { .. }
+            | ExprKind::Or { .. }
+            | ExprKind::UnaryApp { .. }
+            | ExprKind::ExtensionFunctionApp { .. }
+            | ExprKind::Like { .. }
+            | ExprKind::Is { .. }
+            | ExprKind::Set(_)
+            | ExprKind::Record(_) => {}
         }
     }
+}
 
-    fn operator(&mut self, operator: &str, operand: &Value) {
-        match operator {
-            "." | "has" => return self.attribute(operand),
-            // The context as a whole (`context == {…}`) reads everything in it.
-            "Var" if operand == "context" => *self = Self::ALL,
-            "getTag" | "hasTag" => self.add(Part::Tags),
-            // Also `is … in`, and the scope's `in`, which is spelled as an operator's name.
-            "in" => self.add(Part::Ancestors),
-            "op" if operand == "in" => self.add(Part::Ancestors),
-            _ => {}
-        }
-        self.walk(operand);
-    }
+fn is_context(node: &Expr) -> bool {
+    matches!(node.expr_kind(), ExprKind::Var(Var::Context))
+}
 
-    fn attribute(&mut self, operand: &Value) {
-        match operand.get("attr") {
-            Some(Value::String(name)) => self.add_named(name),
-            // `has a.b`
-            Some(Value::Array(path)) if path.iter().all(Value::is_string) => {
-                path.iter().filter_map(Value::as_str).for_each(|name| self.add_named(name));
-            }
-            _ => *self = Self::ALL,
-        }
-        // `context.x` reads x and not the whole context.
-        match operand.get("left") {
-            Some(left) if left.get("Var").is_some() => {}
-            Some(left) => self.walk(left),
-            None => *self = Self::ALL,
-        }
+fn is_attribute_of_context(node: &Expr) -> bool {
+    match node.expr_kind() {
+        ExprKind::GetAttr { expr, .. }
+        | ExprKind::HasAttr { expr, .. }
+        | ExprKind::ExtHasAttr { expr, .. } => is_context(expr),
+        _ => false,
     }
 }
 
@@ -151,7 +149,9 @@ mod tests {
 
     fn only(parts: &[Part]) -> Reads {
         let mut reads = Reads::default();
-        parts.iter().for_each(|part| reads.add(*part));
+        for part in parts {
+            reads.add(*part);
+        }
         reads
     }
 

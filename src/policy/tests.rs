@@ -2,18 +2,22 @@
 
 mod equivalence;
 mod folders;
+mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::grants::{BreakGlass, Catalog, GrantKind, JwtGrant, LifetimeCaps};
-use crate::ids::{Audience, GrantName, IssuerName, Subject};
+use crate::clock::Moment;
+use crate::grants::{BreakGlass, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
+use crate::ids::{Audience, GrantName, IssuerName, Scope, Subject};
 use crate::principal::{
-    AwsIdentity, Github, Gitlab, Kubernetes, Person, PrincipalId, Spiffe, WorkloadAttributes,
+    Authentication, AwsIdentity, Github, Gitlab, Kubernetes, Person, Principal, PrincipalId, Spiffe,
+    Workload, WorkloadAttributes,
 };
 
 /// A policy folder that goes away with its test.
@@ -22,7 +26,9 @@ struct Folder(TempDir);
 impl Folder {
     fn new(files: &[(&str, &str)]) -> Self {
         let folder = Self(TempDir::new().unwrap());
-        files.iter().for_each(|(name, text)| folder.write(name, text));
+        for (name, text) in files {
+            folder.write(name, text);
+        }
         folder
     }
 
@@ -55,7 +61,7 @@ fn grant(name: &str, sets: &[&str], labels: &[&str], break_glass: bool) -> Grant
         GrantName::new(name).unwrap(),
         GrantKind::Jwt(JwtGrant { audience: Audience::new("https://x").unwrap(), scopes: BTreeSet::new() }),
         LifetimeCaps::new(minute, Lifetime::LONGEST).unwrap(),
-        break_glass.then_some(BreakGlass { max_duration: std::time::Duration::from_secs(60) }),
+        break_glass.then_some(BreakGlass { max_duration: std::time::Duration::from_mins(1) }),
         set(labels),
         set(sets),
     )
@@ -93,14 +99,18 @@ fn kubernetes() -> WorkloadAttributes {
     })
 }
 
-fn person(name: Option<&str>) -> Principal {
-    Principal::Person(Person {
-        id: id("staff", "ann"),
+fn someone(subject: &str, name: Option<&str>) -> Person {
+    Person {
+        id: id("staff", subject),
         email: name.map(|name| format!("{name}@example.com")),
         name: name.map(ToOwned::to_owned),
         groups: set(&["g", "h"]),
         tags: BTreeMap::from([("team".to_owned(), set(&["red"]))]),
-    })
+    }
+}
+
+fn person(name: Option<&str>) -> Principal {
+    Principal::Person(someone("ann", name))
 }
 
 /// One principal of every profile, with and without what is optional.

@@ -78,10 +78,10 @@ fn policy() -> impl Strategy<Value = String> {
     let conditions = proptest::collection::vec((any::<bool>(), 0..CONDITIONS.len()), 0..3);
     (0..4_u8, scopes, conditions).prop_map(|(effect, (principal, action, resource), conditions)| {
         let effect = if effect == 0 { "forbid" } else { "permit" };
-        let clauses: String = conditions
-            .into_iter()
-            .map(|(when, n)| format!(" {} {{ {} }}", if when { "when" } else { "unless" }, CONDITIONS[n]))
-            .collect();
+        let clause = |(when, n): (bool, usize)| {
+            format!(" {} {{ {} }}", if when { "when" } else { "unless" }, CONDITIONS[n])
+        };
+        let clauses = conditions.into_iter().map(clause).collect::<Vec<_>>().concat();
         let [principal, action, resource] =
             [PRINCIPAL_SCOPES[principal], ACTION_SCOPES[action], RESOURCE_SCOPES[resource]];
         format!("{effect}({principal}, {action}, {resource}){clauses};")
