@@ -14,6 +14,8 @@ pub struct Outcome {
     pub per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
+    /// Processor time of the whole process for each exchange, load generator included.
+    pub cpu: Duration,
     pub refused: usize,
 }
 
@@ -51,9 +53,14 @@ pub async fn run(
 ) -> Outcome {
     let total = requests.bodies.len();
     let requests = Arc::new(requests);
-    let started = Instant::now();
-    let workers: Vec<_> =
-        (0..connections).map(|_| tokio::spawn(connection(host, Arc::clone(&requests), interval))).collect();
+    let (started, cpu) = (Instant::now(), processor_time());
+    let workers: Vec<_> = (0..connections)
+        .map(|number| {
+            // Spread over the interval: connections that start together would come in bursts.
+            let first = interval.map(|interval| interval.mul_f64(number as f64 / connections as f64));
+            tokio::spawn(connection(host, Arc::clone(&requests), interval, first.unwrap_or_default()))
+        })
+        .collect();
     let mut latencies = Vec::with_capacity(total);
     let mut refused = 0;
     for worker in workers {
@@ -61,21 +68,22 @@ pub async fn run(
         latencies.extend(took);
         refused += bad;
     }
-    let elapsed = started.elapsed();
+    let (elapsed, cpu) = (started.elapsed(), (processor_time() - cpu) / total as u32);
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    Outcome { per_second: total as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), refused }
+    Outcome { per_second: total as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), cpu, refused }
 }
 
 async fn connection(
     host: SocketAddr,
     requests: Arc<Requests>,
     interval: Option<Duration>,
+    first: Duration,
 ) -> (Vec<Duration>, usize) {
     let mut stream = TcpStream::connect(host).await.expect("connect");
     stream.set_nodelay(true).expect("nodelay");
     let (mut latencies, mut refused, mut buffer) = (Vec::new(), 0, vec![0; 16 * 1024]);
-    let mut due = Instant::now();
+    let mut due = Instant::now() + first;
     while let Some(request) = requests.take() {
         if let Some(interval) = interval {
             tokio::time::sleep_until(due.into()).await;
@@ -111,4 +119,12 @@ fn content_length(head: &[u8]) -> usize {
         .find(|line| line.to_ascii_lowercase().starts_with("content-length:"))
         .expect("content-length");
     line["content-length:".len()..].trim().parse().expect("a number")
+}
+
+/// From `/proc`: user and system time of this process, in ticks of 10 ms.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }

@@ -1,7 +1,8 @@
 //! Exchanges per second with durable audit on, beside a bare reference in the same run.
 //!
 //! `cargo bench --bench exchange` prints a table. Machines are noisy, so rounds of the broker and of the reference
-//! alternate and the ratio is what counts. `--quick` does a tenth; `--policies` measures only the second table.
+//! alternate and the ratio is what counts. `--quick` does a tenth; `--policies` measures only the second table;
+//! `--profile` runs the broker alone.
 
 #![allow(
     missing_docs,
@@ -43,6 +44,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let mut plan = Plan { per_round: if has("--quick") { 500 } else { 5_000 }, minted: 0 };
     runtime.block_on(async {
+        if has("--profile") {
+            return only_the_broker(&mut plan).await;
+        }
         if !has("--policies") {
             for issuer in [Issuer::es256(), Issuer::rs256()] {
                 against_reference(&issuer, &mut plan).await;
@@ -51,6 +55,22 @@ fn main() {
         policies_about_others(&mut plan).await;
     });
     println!("resident memory at the end: {} MiB", resident_mib());
+}
+
+/// For a profiler: 40,000 exchanges at 64 connections and nothing beside them.
+async fn only_the_broker(plan: &mut Plan) {
+    let (issuer, folder) = (Issuer::es256(), tempfile::tempdir().expect("a folder"));
+    let broker = broker::start(folder.path(), &issuer, 0).await;
+    for _ in 0..8 {
+        let outcome = round(broker.public_address(), &issuer, plan, 5_000, 64, None).await;
+        println!(
+            "{:.0}/s, p50/p99 {} ms, {:?} of processor time each",
+            outcome.per_second,
+            spread(&outcome),
+            outcome.cpu
+        );
+    }
+    broker.stop("the bench ended").await;
 }
 
 /// The first table: broker and reference in alternating rounds at 1, 16 and 64 connections.
@@ -85,6 +105,7 @@ async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
             spread(&theirs)
         );
         if connections == 64 {
+            println!("      processor time for each: broker {:?}, bare {:?}", ours.cpu, theirs.cpu);
             let interval = Duration::from_secs_f64(64.0 / (ours.per_second / 2.0));
             let half = round(broker.public_address(), issuer, plan, plan.per_round, 64, Some(interval)).await;
             println!("      at half of that load ({:.0}/s): p50/p99 {} ms", half.per_second, spread(&half));

@@ -78,21 +78,17 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 /// `form_urlencoded` replaces what it cannot read; a security decision must not rest on replaced text.
 fn check_encoding(bytes: &[u8]) -> Result<(), FormError> {
-    let mut rest = bytes;
+    let mut pieces = bytes.split(|byte| *byte == b'%');
     let mut decoded = Vec::with_capacity(bytes.len());
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            decoded.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2).ok_or(FormError::Encoding)?;
+    decoded.extend_from_slice(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2).ok_or(FormError::Encoding)?;
         let digits = std::str::from_utf8(digits).map_err(|_| FormError::Encoding)?;
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(FormError::Encoding);
         }
         decoded.push(u8::from_str_radix(digits, 16).map_err(|_| FormError::Encoding)?);
-        rest = tail;
+        decoded.extend_from_slice(rest);
     }
     std::str::from_utf8(&decoded).map(drop).map_err(|_| FormError::Encoding)
 }
