@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 pub(super) const HEAD: &str = "SELECT size, peaks, last_at FROM log_head WHERE id = 1";
-/// Moves the head only from where the new rows begin.
-pub(super) const MOVE_HEAD: &str =
-    "UPDATE log_head SET size = ?1, peaks = ?2, last_at = ?3 WHERE id = 1 AND size = ?4";
+/// One call and not two: each one waits for its turn on a busy machine, twice.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE; SELECT size, peaks, last_at FROM log_head WHERE id = 1";
+/// Moves the head only from where the new rows begin; from anywhere else `size` would be NULL, which the table refuses,
+/// and what stands behind this statement in the same call is not run.
+const MOVE_HEAD: &str =
+    "UPDATE log_head SET size = CASE WHEN size = ? THEN ? END, peaks = ?, last_at = ? WHERE id = 1";
 /// Changes nothing and is written all the same.
 pub(super) const TOUCH: &str = "UPDATE probe SET count = (count + 1) % 1000000 WHERE id = 1";
 pub(super) const ENTRIES: &str =
@@ -52,13 +55,38 @@ pub(super) static RELEASE: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(2, |rows| format!("DELETE FROM replay_claim WHERE (issuer, key) IN (VALUES {rows})"))
 });
 
+/// The end of an appending transaction in one call: the last entries, perhaps nodes, the head, and the commit. The
+/// first index is the width of the entries, the second that of the nodes, 0 for none.
+pub(super) static FINISH: LazyLock<Vec<Finish>> = LazyLock::new(|| {
+    let with_nodes = |(width, entries): &(usize, String)| {
+        let none = (*width, 0, format!("{entries}; {MOVE_HEAD}; COMMIT"));
+        let some = INSERT_NODES.0.iter().map(|(nodes_width, nodes)| {
+            (*width, *nodes_width, format!("{entries}; {nodes}; {MOVE_HEAD}; COMMIT"))
+        });
+        std::iter::once(none).chain(some).collect::<Vec<_>>()
+    };
+    INSERT_ENTRIES.0.iter().flat_map(with_nodes).collect()
+});
+
+/// Widths of entries and nodes, and the text.
+pub(super) type Finish = (usize, usize, String);
+
+/// The narrowest finish that holds so many of both.
+pub(super) fn finish(entries: usize, nodes: usize) -> Option<&'static Finish> {
+    let fits = |finish: &&Finish| finish.0 >= entries && finish.1 >= nodes && (finish.1 == 0) == (nodes == 0);
+    FINISH.iter().find(fits)
+}
+
+/// How many rows the widest statement takes.
+pub(super) const WIDEST: usize = 64;
+
 /// One statement in three widths.
 #[derive(Debug)]
 pub(super) struct Padded([(usize, String); 3]);
 
 impl Padded {
     fn new(columns: usize, text: impl Fn(&str) -> String) -> Self {
-        Self([1, 8, 64].map(|rows| (rows, text(&placeholders(rows, columns)))))
+        Self([1, 8, WIDEST].map(|rows| (rows, text(&placeholders(rows, columns)))))
     }
 
     /// Cuts `items` into pieces, each with the narrowest statement that holds it and that statement's width.

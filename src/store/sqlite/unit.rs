@@ -55,9 +55,11 @@ impl Writer {
 
     /// Begins a transaction that holds SQLite's write lock from the start: a later upgrade could fail half-way.
     pub(super) async fn begin(&self) -> Result<SqliteUnit, StoreError> {
-        let mut unit = SqliteUnit { slot: self.slot().await? };
+        let mut unit = SqliteUnit { slot: self.slot().await?, head: LogHead::default(), finish: None };
         unit.slot.unfinished = true;
-        unit.run(sqlx::query("BEGIN IMMEDIATE")).await?;
+        let found = unit.fetch(sqlx::query(statements::BEGIN)).await?;
+        let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+        unit.head = rows::head(row)?;
         Ok(unit)
     }
 }
@@ -88,9 +90,18 @@ impl Slot {
 }
 
 /// One `BEGIN IMMEDIATE` … `COMMIT`.
-#[derive(Debug)]
 pub(super) struct SqliteUnit {
     slot: OwnedMutexGuard<Slot>,
+    /// As it was when the transaction began; nobody else can move it until the end.
+    head: LogHead,
+    /// What `append` left for the call that commits.
+    finish: Option<Query>,
+}
+
+impl std::fmt::Debug for SqliteUnit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteUnit").field("head", &self.head).finish_non_exhaustive()
+    }
 }
 
 impl Drop for SqliteUnit {
@@ -179,27 +190,31 @@ impl SqliteUnit {
         let from = from.filter(|from| new.iter().zip(*from..).all(|(row, index)| row.index == index));
         let from =
             from.ok_or_else(|| StoreError::Corrupt("the new rows do not end at the new head".to_owned()))?;
-        self.run_pieces(&statements::INSERT_ENTRIES, new, bind_entry).await?;
-        self.run_pieces(&statements::INSERT_NODES, hashes, bind_node).await?;
-        let moved = sqlx::query(statements::MOVE_HEAD)
-            .bind(signed(head.size)?)
-            .bind(head.peaks.concat())
-            .bind(head.last_at.map(Moment::unix_millis))
-            .bind(signed(from)?);
-        match self.run(moved).await? {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("the log's head is not at {from}"))),
-        }
+        let (early_nodes, last_nodes) = all_but_last(hashes);
+        let (early, last) = all_but_last(new);
+        self.run_pieces(&statements::INSERT_ENTRIES, early, bind_entry).await?;
+        self.run_pieces(&statements::INSERT_NODES, early_nodes, bind_node).await?;
+        let (entries_width, nodes_width, text) = statements::finish(last.len(), last_nodes.len())
+            .ok_or_else(|| StoreError::Corrupt("no statement holds the new rows".to_owned()))?;
+        let query = bind_rows(sqlx::query(text.as_str()), *entries_width, last, &bind_entry)?;
+        let query = bind_rows(query, *nodes_width, last_nodes, &bind_node)?;
+        let query = query.bind(signed(from)?).bind(signed(head.size)?).bind(head.peaks.concat());
+        self.finish = Some(query.bind(head.last_at.map(Moment::unix_millis)));
+        self.head = head.clone();
+        Ok(())
     }
+}
+
+/// The rows that need statements of their own, and those that fit into the last one.
+fn all_but_last<T>(rows: &[T]) -> (&[T], &[T]) {
+    let last = rows.len() - rows.len().min(rows.len().saturating_sub(1) % statements::WIDEST + 1);
+    rows.split_at_checked(last).unwrap_or((rows, &[]))
 }
 
 impl UnitOfWork for SqliteUnit {
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
-        Box::pin(async {
-            let found = self.fetch(sqlx::query(statements::HEAD)).await?;
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
-            rows::head(row)
-        })
+        let head = self.head.clone();
+        Box::pin(async { Ok(head) })
     }
 
     fn claim<'a>(&'a mut self, claims: &'a [ReplayClaim]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
@@ -240,7 +255,8 @@ impl UnitOfWork for SqliteUnit {
 
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         Box::pin(async move {
-            self.run(sqlx::query("COMMIT")).await?;
+            let finish = self.finish.take().unwrap_or_else(|| sqlx::query("COMMIT"));
+            self.run(finish).await?;
             self.slot.unfinished = false;
             Ok(())
         })
@@ -253,9 +269,18 @@ fn bind_piece<T>(
     piece: &[T],
     bind: &impl Fn(Query, Option<&T>) -> Result<Query, StoreError>,
 ) -> Result<Query, StoreError> {
-    let padding = width.saturating_sub(piece.len());
-    let padded = piece.iter().map(Some).chain(std::iter::repeat_n(None, padding));
-    padded.into_iter().try_fold(sqlx::query(text), bind)
+    bind_rows(sqlx::query(text), width, piece, bind)
+}
+
+fn bind_rows<T>(
+    query: Query,
+    width: usize,
+    rows: &[T],
+    bind: &impl Fn(Query, Option<&T>) -> Result<Query, StoreError>,
+) -> Result<Query, StoreError> {
+    let padding = width.saturating_sub(rows.len());
+    let padded = rows.iter().map(Some).chain(std::iter::repeat_n(None, padding));
+    padded.into_iter().try_fold(query, bind)
 }
 
 fn bind_entry(query: Query, row: Option<&LogRow>) -> Result<Query, StoreError> {
