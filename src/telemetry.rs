@@ -37,6 +37,12 @@ pub const SECONDS_BUCKETS: [f64; 16] = [
     10.0,
 ];
 
+/// Upper bounds for how many entries share a commit.
+pub const COUNT_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// Upper bounds for shares of a limit.
+pub const PERCENT_BUCKETS: [f64; 8] = [5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 100.0];
+
 /// Histograms of the exchange, looked up once: a lookup per observation would cost more than some steps.
 #[derive(Clone)]
 pub struct ExchangeMetrics {
@@ -104,6 +110,22 @@ pub fn describe() {
     describe_counter!("tidegate_http_requests_total", "Answers by route and status");
     describe_gauge!("tidegate_audit_log_entries", "Durable entries in the audit log");
     describe_gauge!("tidegate_audit_queue_depth", "Entries that wait for their commit");
+    describe_histogram!(
+        "tidegate_audit_commit_seconds",
+        Unit::Seconds,
+        "Time of one commit of the audit log"
+    );
+    describe_histogram!("tidegate_audit_group_entries", "Entries that shared one commit");
+    describe_counter!(
+        "tidegate_audit_commit_failures_total",
+        "Commits that failed: nothing was issued from them"
+    );
+    describe_counter!("tidegate_jwks_fetches_total", "Fetches of key sets by issuer and outcome");
+    describe_histogram!(
+        "tidegate_sts_packed_policy_percent",
+        "Share of AWS's packed-size limit that was used"
+    );
+    describe_counter!("tidegate_connections_refused_total", "Connections over the cap");
     describe_gauge!("tidegate_checkpoint_age_seconds", Unit::Seconds, "Age of the newest entry in the log");
     describe_gauge!("tidegate_issuer_keys", "Known keys by trusted issuer");
     describe_gauge!("tidegate_issuer_keys_age_seconds", Unit::Seconds, "Age of an issuer's key set");

@@ -1,5 +1,14 @@
 //! The reference says what the program does: every key is in it, and its example has no fault.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
 use std::fs;
 use std::path::Path;
 

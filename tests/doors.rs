@@ -7,6 +7,10 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::unused_self,
+    clippy::cast_possible_truncation,
+    clippy::format_push_string,
+    clippy::needless_pass_by_value,
     reason = "tests"
 )]
 

@@ -21,6 +21,7 @@ mod journeys {
     mod full_disk;
     mod issuer_key_rotation;
     mod kill_nine;
+    mod secrets_stay_inside;
     mod stranger;
     mod token_exchange_clients;
     mod workload_to_jwt;

@@ -7,6 +7,9 @@
 #![allow(
     missing_docs,
     unreachable_pub,
+    missing_debug_implementations,
+    clippy::format_push_string,
+    clippy::semicolon_if_nothing_returned,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,

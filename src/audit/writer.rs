@@ -90,7 +90,6 @@ impl Writer {
                 metrics::histogram!("tidegate_audit_commit_seconds")
                     .record(self.clock.uptime().saturating_sub(started).as_secs_f64());
                 metrics::histogram!("tidegate_audit_group_entries").record(count(group.len()));
-                metrics::gauge!("tidegate_audit_log_size").set(count(self.state.tip.load().size));
                 group.into_iter().zip(places).for_each(|(pending, place)| pending.release(place));
             }
             Err(error) => {

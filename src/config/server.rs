@@ -88,8 +88,8 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             max_concurrent_requests: 1_024,
-            per_ip: Rate::new(10_000, 20_000),
-            per_principal: Rate::new(5_000, 10_000),
+            per_ip: Rate::new(100, 2_000),
+            per_principal: Rate::new(500, 5_000),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The use case: a subject token in, a credential out. Verify, map, decide, issue, record, and only then open.
 //!
-//! Promises 1 and 2 live in the order of the calls in [`Exchange::decide_and_issue`] and in the types that they hand
+//! Promises 1 and 2 live in the order of the calls in `Exchange::decide_and_issue` and in the types that they hand
 //! on: a [`Permit`] comes only from `policy`, a [`Receipt`] only from a durable commit, and only both open a
 //! credential. Knows no door, no dialect, no status code.
 
@@ -266,8 +266,8 @@ impl Exchange {
             let recorded = self.record_intent(attempt, event, replay);
             recorded.inspect_err(|error| _ = unrecorded.set(*error))
         };
-        let issued = issuer.issue(order, intent).await;
-        issued.map_err(|error| unrecorded.into_inner().map_or_else(|| error.into(), Stop::from))
+        let outcome = issuer.issue(order, intent).await;
+        outcome.map_err(|error| unrecorded.into_inner().map_or_else(|| error.into(), Stop::from))
     }
 
     async fn timed<T>(&self, step: Step, work: impl Future<Output = T>) -> T {

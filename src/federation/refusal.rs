@@ -59,7 +59,7 @@ refusals! {
     /// A JSON member occurs twice, at any depth.
     DuplicateMember => "duplicate_member", "a member of the token's JSON occurs twice";
     /// `typ` is neither absent nor a JWT.
-    TypeNotAccepted => "type_not_accepted", "the token's `typ` is not `JWT` or `at+jwt`";
+    TypeNotAccepted => "type_not_accepted", "the token's `typ` is not `JWT`, `at+jwt` or `JOSE`";
     /// RFC 7515 §4.1.11: what we do not understand we must refuse, and we understand no extension.
     CriticalHeader => "critical_header", "the token's header has `crit`; no extension is understood here";
     /// RFC 7797.

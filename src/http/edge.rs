@@ -212,3 +212,6 @@ fn account(route: Option<&MatchedPath>, response: &Response, request_id: Request
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use axum::routing::get;
 
 use super::routes::OPENAPI;
 
-/// The OpenAPI 3.1 document.
+/// The document, in version 3.1 of the format.
 pub(super) const DOCUMENT: &str = include_str!("../../docs/openapi.json");
 
 pub(super) fn routes() -> Router {

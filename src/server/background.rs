@@ -14,7 +14,7 @@ use crate::audit::Event;
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 const KEYS_EVERY: Duration = Duration::from_secs(15);
 const FORGET_EVERY: Duration = Duration::from_secs(30);
-/// Expired replay claims deleted in one transaction: a long delete would hold the writer.
+/// Expired replay claims deleted in one transaction: a long delete would hold the writer. Entries wait in between.
 const PURGE_AT_ONCE: u32 = 5_000;
 
 pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()> {
@@ -77,7 +77,15 @@ pub(super) async fn reload_policies(rooms: &Rooms) {
 async fn forget(rooms: Arc<Rooms>) {
     rooms.rate.forget_idle();
     rooms.abuse.forget_idle();
-    if let Err(cause) = rooms.store.purge_claims(rooms.clock.now(), PURGE_AT_ONCE).await {
-        tracing::warn!(%cause, "expired replay claims were not forgotten");
+    let at = rooms.clock.now();
+    loop {
+        match rooms.store.purge_claims(at, PURGE_AT_ONCE).await {
+            Ok(gone) if gone < u64::from(PURGE_AT_ONCE) => return,
+            Ok(_) => {}
+            Err(cause) => {
+                tracing::warn!(%cause, "expired replay claims were not forgotten");
+                return;
+            }
+        }
     }
 }

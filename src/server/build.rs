@@ -1,9 +1,12 @@
 //! Each room from its own settings, in the order in which they need each other.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use super::certificates::Certificates;
 use super::{AwsIdentity, Ports, StartError};
@@ -28,6 +31,9 @@ use crate::telemetry;
 
 /// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
 pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
+
+/// How long after its end some verifiers still take a token: a retired key stays published that much longer.
+const VERIFIERS_LEEWAY: Duration = Duration::from_mins(5);
 
 /// Every room, built.
 #[derive(Debug)]
@@ -152,10 +158,7 @@ pub(super) fn metrics_recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            let builder = PrometheusBuilder::new();
-            let builder =
-                builder.set_buckets(&telemetry::SECONDS_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
-            let recorder = builder.build_recorder();
+            let recorder = recorder().unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("another metrics recorder is installed; /metrics stays empty");
@@ -164,6 +167,15 @@ pub(super) fn metrics_recorder() -> PrometheusHandle {
             handle
         })
         .clone()
+}
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let named = |name: &str| Matcher::Full(name.to_owned());
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&telemetry::SECONDS_BUCKETS)?
+        .set_buckets_for_metric(named("tidegate_audit_group_entries"), &telemetry::COUNT_BUCKETS)?
+        .set_buckets_for_metric(named("tidegate_sts_packed_policy_percent"), &telemetry::PERCENT_BUCKETS)?;
+    Ok(builder.build_recorder())
 }
 
 /// The key-encryption key, wherever the configuration says it is.
@@ -190,7 +202,8 @@ async fn key_service(
     entropy: &Arc<dyn Entropy>,
 ) -> Result<KeyService, StartError> {
     let longest = settings.grants.iter().map(|grant| grant.caps.max.duration()).max().unwrap_or_default();
-    let schedule = Schedule::new(settings.keys.rotate_every, Some(settings.keys.publish_ahead), longest)
+    let keep_after = longest.saturating_add(VERIFIERS_LEEWAY);
+    let schedule = Schedule::new(settings.keys.rotate_every, Some(settings.keys.publish_ahead), keep_after)
         .map_err(|error| StartError::Settings(error.to_string()))?;
     let key_settings = keys::Settings {
         algorithm: settings.keys.algorithm,
@@ -214,6 +227,7 @@ async fn aws_issuer(
         region: Some(settings.region.clone()),
         sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
         ca_file: settings.ca_file.clone(),
+        external_id: settings.external_id.clone(),
         ..aws::Settings::default()
     };
     let client = match identity {

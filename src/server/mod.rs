@@ -118,7 +118,7 @@ pub async fn start(settings: Settings, ports: Ports) -> Result<Running, StartErr
     let server = settings.server.clone();
     let tls = server.tls.as_ref().map(server_config).transpose()?.map(RustlsConfig::from_config);
     let metrics = build::metrics_recorder();
-    let rooms = Arc::new(Rooms::build(settings, tls.clone(), ports).await?);
+    let rooms = Arc::new(Box::pin(Rooms::build(settings, tls.clone(), ports)).await?);
     rooms.record_start().await?;
     let doors = rooms.doors();
     let max_connections = server.limits.max_connections;

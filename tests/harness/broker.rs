@@ -22,6 +22,7 @@ const TRIES: usize = 5;
 pub(crate) struct Setup {
     tables: String,
     limits: String,
+    log_level: &'static str,
     policy: String,
     files: Vec<(String, String)>,
     env: Vec<(String, String)>,
@@ -35,6 +36,7 @@ impl Setup {
         Self {
             tables: String::new(),
             limits: "rate_per_ip = 100000\nburst_per_ip = 100000\n".to_owned(),
+            log_level: "info",
             policy: format!("@id(\"worker\")\n{permit}\nwhen {{ principal.subject == \"{SUBJECT}\" }};\n"),
             files: Vec::new(),
             env: Vec::new(),
@@ -49,6 +51,12 @@ impl Setup {
             self.tables,
             "[[issuers]]\nname = \"{name}\"\nurl = \"{url}\"\n{fixed}\n{algorithms}\n{more}"
         );
+        self
+    }
+
+    /// How talkative the broker is.
+    pub(crate) fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = level;
         self
     }
 
@@ -133,7 +141,7 @@ impl Setup {
 
     /// The public port is known before the start because it is part of the issuer's name.
     fn config(&self, port: u16) -> String {
-        let Self { limits, tables, .. } = self;
+        let Self { limits, tables, log_level, .. } = self;
         format!(
             r#"[server]
 issuer = "http://127.0.0.1:{port}"
@@ -144,6 +152,7 @@ ops_listen = "127.0.0.1:0"
 {limits}
 [log]
 format = "json"
+level = "{log_level}"
 
 [store]
 url = "sqlite:tidegate.db"

@@ -18,15 +18,24 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum AnySource {
     Folder(PathBuf),
-    Http { prefix: String, client: reqwest::Client },
+    Http(HttpSource),
+}
+
+/// A log behind a URL: the prefix itself, or a broker whose log is at `/log` below it.
+#[derive(Debug)]
+pub(super) struct HttpSource {
+    given: String,
+    found: tokio::sync::OnceCell<String>,
+    client: reqwest::Client,
 }
 
 impl AnySource {
     /// `https://…` (or `http://…`) is a URL, everything else a folder.
     pub(super) fn open(source: &str, ca_file: Option<&Path>) -> anyhow::Result<Self> {
         if source.starts_with("https://") || source.starts_with("http://") {
-            let prefix = source.trim_end_matches('/').to_owned();
-            return Ok(Self::Http { prefix, client: client(ca_file)? });
+            let given = source.trim_end_matches('/').to_owned();
+            let found = tokio::sync::OnceCell::new();
+            return Ok(Self::Http(HttpSource { given, found, client: client(ca_file)? }));
         }
         anyhow::ensure!(ca_file.is_none(), "`--ca-file` needs a URL; `{source}` is a folder");
         anyhow::ensure!(Path::new(source).is_dir(), "`{source}` is neither a folder nor an https URL");
@@ -39,10 +48,26 @@ impl Source for AnySource {
         Box::pin(async move {
             let found = match self {
                 Self::Folder(folder) => read(&folder.join(&path)).await,
-                Self::Http { prefix, client } => get(client, &format!("{prefix}/{path}")).await,
+                Self::Http(source) => source.fetch(&path).await,
             };
             found.map_err(|why| SourceError { path, why })
         })
+    }
+}
+
+impl HttpSource {
+    async fn fetch(&self, path: &str) -> Result<Option<Bytes>, String> {
+        let prefix = self.found.get_or_try_init(|| self.find()).await?;
+        get(&self.client, &format!("{prefix}/{path}")).await
+    }
+
+    /// Where there is no checkpoint the URL may be the broker's own.
+    async fn find(&self) -> Result<String, String> {
+        let below = format!("{}/log", self.given);
+        match get(&self.client, &format!("{}/checkpoint", self.given)).await? {
+            None if get(&self.client, &format!("{below}/checkpoint")).await?.is_some() => Ok(below),
+            _ => Ok(self.given.clone()),
+        }
     }
 }
 

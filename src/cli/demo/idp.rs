@@ -35,8 +35,11 @@ impl Idp {
         }));
         let jwks = Arc::new(json!({ "keys": [key.public()] }));
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(move || answer(Arc::clone(&discovery))))
-            .route("/jwks", get(move || answer(Arc::clone(&jwks))));
+            .route(
+                "/.well-known/openid-configuration",
+                get(move || std::future::ready(Json(Value::clone(&discovery)))),
+            )
+            .route("/jwks", get(move || std::future::ready(Json(Value::clone(&jwks)))));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { key, url })
     }
@@ -79,8 +82,4 @@ impl Idp {
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
-}
-
-async fn answer(value: Arc<Value>) -> Json<Value> {
-    Json(Value::clone(&value))
 }

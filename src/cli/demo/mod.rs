@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<ExitCode> {
-    let world = World::start().await?;
+    let world = Box::pin(World::start()).await?;
     let mut story = Story::new(&world, output)?;
     let told = story.tell().await;
     if told.is_ok() && args.stay {

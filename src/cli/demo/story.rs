@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::Output;
 use super::world::World;
@@ -33,7 +34,7 @@ impl<'a> Story<'a> {
         self.a_stranger_is_refused().await?;
         self.another_namespace_is_refused().await?;
         self.the_log_is_verified().await?;
-        self.output.line("\nNobody held a standing key, and every answer above is in the log.")?;
+        self.output.line("\nNobody held a standing key. Every credential and every refusal of somebody known is in the log; the stranger, whom\nnobody knows, was only counted.")?;
         self.output.json(&self.steps)
     }
 
@@ -132,7 +133,11 @@ impl<'a> Story<'a> {
         self.output
             .line(format!("  tidegate audit verify {broker}/log --key '{}'\n", self.world.verifier_key()))?;
         self.output.line("Ctrl-C ends the demo.")?;
-        tokio::signal::ctrl_c().await?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed?,
+            _ = terminate.recv() => {}
+        }
         Ok(())
     }
 

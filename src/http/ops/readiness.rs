@@ -37,7 +37,7 @@ impl Readiness {
         let health = self.federation.health();
         let store_writable = self.audit.probe().await.is_ok();
         let signing_key = self.ring.signer(at).is_some();
-        let issuers_known = health.iter().filter(|issuer| issuer.keys > 0).count();
+        let issuers_known = health.iter().filter(|issuer| issuer.usable).count();
         let ready = store_writable && signing_key && issuers_known > 0;
         Report { ready, store_writable, signing_key, issuers_known, issuers: health.len() }
     }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub sts_endpoint: Option<String>,
     /// PEM that is trusted instead of the system's roots, for private endpoints.
     pub ca_file: Option<PathBuf>,
+    /// `aws.external_id`: what role trust policies of other accounts may ask for.
+    pub external_id: Option<String>,
     /// The broker's own identity is an assumed role: STS then gives at most one hour (role chaining).
     pub chained: bool,
     /// How long one request may wait for STS, all attempts together.
@@ -53,6 +55,7 @@ impl Default for Settings {
             region: None,
             sts_endpoint: None,
             ca_file: None,
+            external_id: None,
             chained: false,
             deadline: Duration::from_secs(8),
             attempt_timeout: Duration::from_secs(3),
@@ -207,6 +210,7 @@ impl StsClient {
             .role_arn(plan.role_arn())
             .role_session_name(plan.session_name())
             .source_identity(plan.source_identity())
+            .set_external_id(self.settings.external_id.clone())
             .policy(plan.policy())
             .duration_seconds(duration)
             .set_tags(tags(plan)?)
