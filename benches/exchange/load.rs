@@ -68,7 +68,7 @@ pub async fn run(
         latencies.extend(took);
         refused += bad;
     }
-    let (elapsed, cpu) = (started.elapsed(), (processor_time() - cpu) / total as u32);
+    let (elapsed, cpu) = (started.elapsed(), processor_time().saturating_sub(cpu) / total as u32);
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     Outcome { per_second: total as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), cpu, refused }

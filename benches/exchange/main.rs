@@ -81,7 +81,7 @@ async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
     let folder = tempfile::tempdir().expect("a folder");
     let broker = broker::start(folder.path(), issuer, 0).await;
     let log = std::fs::File::create(folder.path().join("reference.log")).expect("a file");
-    let bare = reference::start(issuer.verifier(), log).await;
+    let bare = reference::start(issuer.verifier(), log);
     println!(
         "\n{} in, ES256 out; {} exchanges a round, {ROUNDS} rounds each, median",
         issuer.algorithm(),
@@ -152,7 +152,7 @@ async fn round(
     connections: usize,
     interval: Option<Duration>,
 ) -> Outcome {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs().cast_signed();
     let first = plan.minted;
     plan.minted += count;
     let forms = (first..first + count).map(|number| form(&issuer.token(number, now - 1)));

@@ -35,7 +35,7 @@ struct Reference {
 }
 
 /// Serves on a free loopback port until the runtime ends.
-pub async fn start(verifier: Verifier, log: File) -> SocketAddr {
+pub fn start(verifier: Verifier, log: File) -> SocketAddr {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
     let signer =

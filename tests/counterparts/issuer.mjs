@@ -9,7 +9,6 @@
 // Ends when its standard input ends: it never outlives the test that started it.
 
 import { once } from 'node:events';
-import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -20,15 +19,22 @@ import { Provider } from 'oidc-provider';
 const AUDIENCE = 'tidegate';
 const CLIENT = { client_id: 'orders-worker', client_secret: 'orders-worker-secret-for-tests-only' };
 const KINDS = {
-  ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
-  EdDSA: () => generateKeyPairSync('ed25519'),
+  ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+  RS256: { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },
+  EdDSA: { name: 'Ed25519' },
 };
 
 const { values: options } = parseArgs({ options: { cert: { type: 'string' }, key: { type: 'string' } } });
 
+// Web Crypto and not `generateKeyPairSync(...).export`: the latter now and then waits for itself for ever.
+async function freshKey(alg) {
+  const { privateKey } = await crypto.subtle.generateKey(KINDS[alg], true, ['sign', 'verify']);
+  const { kty, crv, x, y, n, e, d, p, q, dp, dq, qi } = await crypto.subtle.exportKey('jwk', privateKey);
+  return { kty, crv, x, y, n, e, d, p, q, dp, dq, qi, use: 'sig', alg };
+}
+
 function freshKeys() {
-  return Object.entries(KINDS).map(([alg, make]) => ({ ...make().privateKey.export({ format: 'jwk' }), use: 'sig', alg }));
+  return Promise.all(Object.keys(KINDS).map(freshKey));
 }
 
 function resourceServer(_ctx, resource) {
@@ -61,7 +67,7 @@ function listen(server) {
 
 const secure = options.cert && options.key;
 const tls = secure ? { cert: readFileSync(options.cert), key: readFileSync(options.key) } : {};
-const state = { handle: null, keys: freshKeys(), down: false, seen: {} };
+const state = { handle: null, keys: await freshKeys(), down: false, seen: {} };
 
 const server = (secure ? https : http).createServer(tls, (request, response) => {
   const path = new URL(request.url, 'http://unused.invalid').pathname;
@@ -73,8 +79,8 @@ const issuer = `${secure ? 'https' : 'http'}://127.0.0.1:${await listen(server)}
 state.handle = provider(issuer, state.keys).callback();
 
 const commands = {
-  'POST /rotate': (url) => {
-    const fresh = freshKeys();
+  'POST /rotate': async (url) => {
+    const fresh = await freshKeys();
     state.keys = url.searchParams.has('keep') ? [...fresh, ...state.keys] : fresh;
     state.handle = provider(issuer, state.keys).callback();
     return { keys: state.keys.length };
@@ -83,11 +89,11 @@ const commands = {
   'POST /up': () => ({ down: (state.down = false) }),
   'GET /seen': () => state.seen,
 };
-const control = http.createServer((request, response) => {
+const control = http.createServer(async (request, response) => {
   const url = new URL(request.url, 'http://unused.invalid');
   const command = commands[`${request.method} ${url.pathname}`];
   if (!command) return response.writeHead(404).end();
-  const body = JSON.stringify(command(url));
+  const body = JSON.stringify(await command(url));
   return response.writeHead(200, { 'content-type': 'application/json' }).end(body);
 });
 const controlAddress = `http://127.0.0.1:${await listen(control)}`;
