@@ -34,3 +34,5 @@ mod replay;
 mod routes;
 #[path = "doors/sts.rs"]
 mod sts;
+#[path = "doors/tls.rs"]
+mod tls;

@@ -18,6 +18,7 @@ mod journeys {
     mod aws_access_ends;
     mod aws_plumbing;
     mod checkpoint_verifiers;
+    mod command_line;
     mod full_disk;
     mod issuer_key_rotation;
     mod kill_nine;

@@ -48,8 +48,17 @@ impl World {
         Self::start_with("").await
     }
 
+    /// Serves over TLS with `files`, which `tls` (the lines of `[server.tls]`) names.
+    pub async fn start_with_tls(tls: &str, files: &[(&str, &str)]) -> Self {
+        Self::lay_out("", &format!("[server.tls]\n{tls}"), files).await
+    }
+
     /// `extra` stands in `[server.limits]`.
     pub async fn start_with(extra: &str) -> Self {
+        Self::lay_out(extra, "", &[]).await
+    }
+
+    async fn lay_out(extra: &str, tls: &str, files: &[(&str, &str)]) -> Self {
         server::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let (cluster, people) = (TestKey::fresh_p256("cluster-1"), TestKey::ed25519("people-1"));
@@ -58,7 +67,8 @@ impl World {
         write(&folder, "cluster.json", &jwks(&[&cluster]));
         write(&folder, "people.json", &jwks(&[&people]));
         write(&folder, "orders-read.json", SESSION_POLICY);
-        write(&folder, "tidegate.toml", &configuration(&sts.url, extra));
+        files.iter().for_each(|(name, text)| write(&folder, name, text));
+        write(&folder, "tidegate.toml", &configuration(&sts.url, &format!("{extra}\n{tls}")));
         tidegate::keys::Kek::create(&folder.path().join("kek"), &SystemEntropy::new()).unwrap();
         let clock = Arc::new(ManualClock::at(Moment::from_unix_seconds(NOW)));
         let mut world = Self {

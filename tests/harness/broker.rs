@@ -186,6 +186,11 @@ impl Broker {
         &self.url
     }
 
+    /// The ops listener's address.
+    pub(crate) fn ops_address(&self) -> &str {
+        &self.ops
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
