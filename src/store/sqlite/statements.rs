@@ -1,5 +1,8 @@
 //! The SQL. Statements over many rows come in three widths, padded with NULL rows that the statement skips: every call
 //! to SQLite costs a thread hop (about 20 µs), and three texts keep the cache of prepared statements small and warm.
+//!
+//! `OR ROLLBACK` ends the whole transaction when a constraint fails, which is what we do anyway; the usual `ABORT` would
+//! keep a journal of its own beside every statement over many rows, only to be able to undo that one.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -29,7 +32,7 @@ pub(super) const PURGE: &str = "DELETE FROM replay_claim WHERE (issuer, key) IN 
 pub(super) static INSERT_ENTRIES: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(3, |rows| {
         format!(
-            "INSERT INTO log_entry (idx, leaf_hash, body) \
+            "INSERT OR ROLLBACK INTO log_entry (idx, leaf_hash, body) \
              SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
         )
     })
@@ -37,7 +40,7 @@ pub(super) static INSERT_ENTRIES: LazyLock<Padded> = LazyLock::new(|| {
 pub(super) static INSERT_NODES: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(3, |rows| {
         format!(
-            "INSERT INTO log_node (level, idx, hash) \
+            "INSERT OR ROLLBACK INTO log_node (level, idx, hash) \
              SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
         )
     })
@@ -45,7 +48,7 @@ pub(super) static INSERT_NODES: LazyLock<Padded> = LazyLock::new(|| {
 pub(super) static CLAIM: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(3, |rows| {
         format!(
-            "INSERT INTO replay_claim (issuer, key, until) \
+            "INSERT OR ROLLBACK INTO replay_claim (issuer, key, until) \
              SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
              ON CONFLICT DO NOTHING RETURNING issuer, key"
         )
