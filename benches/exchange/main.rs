@@ -60,11 +60,11 @@ fn main() {
     println!("resident memory at the end: {} MiB", resident_mib());
 }
 
-/// For a profiler: 40,000 exchanges at 64 connections and nothing beside them.
+/// For a profiler: 100,000 exchanges at 64 connections and nothing beside them.
 async fn only_the_broker(plan: &mut Plan) {
     let (issuer, folder) = (Issuer::es256(), tempfile::tempdir().expect("a folder"));
     let broker = broker::start(folder.path(), &issuer, 0).await;
-    for _ in 0..8 {
+    for _ in 0..20 {
         let outcome = round(broker.public_address(), &issuer, plan, 5_000, 64, None).await;
         println!(
             "{:.0}/s, p50/p99 {} ms, {:?} of processor time each",

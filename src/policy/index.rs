@@ -6,14 +6,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, EntityUid, PolicyId, PolicySet, ResourceConstraint};
+use arc_swap::ArcSwapOption;
+use cedar_policy::{ActionConstraint, Context, EntityUid, PolicyId, PolicySet, ResourceConstraint};
 
 use super::decision::PolicyRef;
 use super::fault::{Fault, LoadError};
 use super::load::LoadedPolicy;
 use super::reads::Reads;
 use super::schema::{Action, Vocabulary};
-use crate::grants::{Catalog, Grant};
+use crate::grants::{Catalog, Grant, Lifetime};
 use crate::ids::GrantName;
 
 /// The policies that can decide a question, of both authors, and what they can look at.
@@ -22,6 +23,8 @@ pub(super) struct Candidates {
     pub(super) set: PolicySet,
     pub(super) names: HashMap<PolicyId, PolicyRef>,
     pub(super) reads: Reads,
+    /// The last context that held nothing but a lifetime: every request of that lifetime has the same one.
+    pub(super) lifetime_context: ArcSwapOption<(Lifetime, Context)>,
 }
 
 /// Candidates by question.
@@ -183,7 +186,12 @@ impl Builder<'_> {
 
 impl Candidates {
     pub(super) fn new<'a>(policies: impl Iterator<Item = &'a LoadedPolicy>) -> Result<Self, LoadError> {
-        let mut built = Self { set: PolicySet::new(), names: HashMap::new(), reads: Reads::default() };
+        let mut built = Self {
+            set: PolicySet::new(),
+            names: HashMap::new(),
+            reads: Reads::default(),
+            lifetime_context: ArcSwapOption::empty(),
+        };
         for loaded in policies {
             let added = built.set.add(loaded.policy.clone());
             added.map_err(|error| Fault::of_file(loaded.name.to_string(), error.to_string()))?;

@@ -85,6 +85,22 @@ impl Reads {
         self.0 & (1 << part as u32) != 0
     }
 
+    /// Of the context, that is: what of the principal is looked at does not matter here.
+    pub(super) fn looks_at_nothing_but_the_lifetime(self) -> bool {
+        let others = [
+            Part::Now,
+            Part::SourceIp,
+            Part::Auth,
+            Part::Scopes,
+            Part::ClientCert,
+            Part::Elevation,
+            Part::Actor,
+            Part::Duration,
+            Part::Approvals,
+        ];
+        !others.into_iter().any(|part| self.has(part))
+    }
+
     pub(super) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

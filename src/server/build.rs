@@ -1,6 +1,6 @@
 //! Each room from its own settings, in the order in which they need each other.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
@@ -49,6 +49,7 @@ pub(super) struct Rooms {
     pub(super) abuse: Arc<AbuseLimit>,
     pub(super) rate: PrincipalRate,
     certificates: Option<Certificates>,
+    policy_fault: Mutex<String>,
     pub(super) config_digest: Fingerprint,
     operator: Arc<[u8; 32]>,
     server: ServerSettings,
@@ -104,11 +105,21 @@ impl Rooms {
                 .clone()
                 .zip(tls)
                 .map(|(files, live)| Certificates::new(files, live)),
+            policy_fault: Mutex::default(),
             config_digest: settings.digest,
             operator,
             server: settings.server,
             metadata,
         })
+    }
+
+    /// Is this another fault of the policies than at the last look? The folder is looked at every few seconds; a fault is
+    /// said once.
+    pub(super) fn is_news(&self, fault: &str) -> bool {
+        let mut last = self.policy_fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *last != fault;
+        fault.clone_into(&mut last);
+        news
     }
 
     /// Replaces the certificate when its files changed.

@@ -67,7 +67,9 @@ impl World {
         write(&folder, "cluster.json", &jwks(&[&cluster]));
         write(&folder, "people.json", &jwks(&[&people]));
         write(&folder, "orders-read.json", SESSION_POLICY);
-        files.iter().for_each(|(name, text)| write(&folder, name, text));
+        for (name, text) in files {
+            write(&folder, name, text);
+        }
         write(&folder, "tidegate.toml", &configuration(&sts.url, &format!("{extra}\n{tls}")));
         tidegate::keys::Kek::create(&folder.path().join("kek"), &SystemEntropy::new()).unwrap();
         let clock = Arc::new(ManualClock::at(Moment::from_unix_seconds(NOW)));

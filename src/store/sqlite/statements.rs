@@ -54,6 +54,16 @@ pub(super) static CLAIM: LazyLock<Padded> = LazyLock::new(|| {
         )
     })
 });
+/// The same without saying which: when all are taken there is nothing to say, and a row costs more than a claim.
+pub(super) static CLAIM_ALL: LazyLock<Padded> = LazyLock::new(|| {
+    Padded::new(3, |rows| {
+        format!(
+            "INSERT OR ROLLBACK INTO replay_claim (issuer, key, until) \
+             SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
+             ON CONFLICT DO NOTHING"
+        )
+    })
+});
 pub(super) static RELEASE: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(2, |rows| format!("DELETE FROM replay_claim WHERE (issuer, key) IN (VALUES {rows})"))
 });

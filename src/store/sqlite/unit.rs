@@ -55,11 +55,10 @@ impl Writer {
 
     /// Begins a transaction that holds SQLite's write lock from the start: a later upgrade could fail half-way.
     pub(super) async fn begin(&self) -> Result<SqliteUnit, StoreError> {
-        let mut unit = SqliteUnit { slot: self.slot().await?, head: LogHead::default(), finish: None };
+        let slot = self.slot().await?;
+        let mut unit = SqliteUnit { slot, head: LogHead::default(), untouched: true, finish: None };
         unit.slot.unfinished = true;
-        let found = unit.fetch(sqlx::query(statements::BEGIN)).await?;
-        let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
-        unit.head = rows::head(row)?;
+        unit.begin().await?;
         Ok(unit)
     }
 }
@@ -94,6 +93,8 @@ pub(super) struct SqliteUnit {
     slot: OwnedMutexGuard<Slot>,
     /// As it was when the transaction began; nobody else can move it until the end.
     head: LogHead,
+    /// Nothing was written in this transaction yet.
+    untouched: bool,
     /// What `append` left for the call that commits.
     finish: Option<Query>,
 }
@@ -130,6 +131,7 @@ impl SqliteUnit {
     /// Returns how many rows changed. After an error the connection is given up: what state it is in is not worth
     /// knowing.
     async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
+        self.untouched = false;
         match query.execute(self.slot.connection()?).await {
             Ok(done) => Ok(done.rows_affected()),
             Err(error) => {
@@ -163,7 +165,32 @@ impl SqliteUnit {
         Ok(())
     }
 
+    /// Nearly always every claim is free. When one is not, and nothing else was done in this transaction, it begins again
+    /// and asks which.
     async fn try_claim(&mut self, claims: &[ReplayClaim]) -> Result<Vec<bool>, StoreError> {
+        if self.untouched {
+            let mut taken = 0;
+            for (text, width, piece) in statements::CLAIM_ALL.pieces(claims) {
+                taken += self.run(bind_piece(text, width, piece, &bind_claim)?).await?;
+            }
+            if taken == claims.len() as u64 {
+                return Ok(vec![true; claims.len()]);
+            }
+            self.run(sqlx::query("ROLLBACK")).await?;
+            self.begin().await?;
+        }
+        self.claim_each(claims).await
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        let found = self.fetch(sqlx::query(statements::BEGIN)).await?;
+        let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+        self.head = rows::head(row)?;
+        self.untouched = true;
+        Ok(())
+    }
+
+    async fn claim_each(&mut self, claims: &[ReplayClaim]) -> Result<Vec<bool>, StoreError> {
         let mut taken_now = HashSet::with_capacity(claims.len());
         for (text, width, piece) in statements::CLAIM.pieces(claims) {
             let query = bind_piece(text, width, piece, &bind_claim)?;
