@@ -26,8 +26,7 @@ pub(super) const KEYS: &str = "SELECT * FROM signing_key ORDER BY created_at, ki
 pub(super) const PUT_KEY: &str = "INSERT OR REPLACE INTO signing_key (kid, purpose, algorithm, sealed_private, \
      public, created_at, active_from, retired_at, published_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 pub(super) const DELETE_KEY: &str = "DELETE FROM signing_key WHERE kid = ?1";
-pub(super) const PURGE: &str = "DELETE FROM replay_claim WHERE (issuer, key) IN \
-     (SELECT issuer, key FROM replay_claim WHERE until < ?1 ORDER BY until LIMIT ?2)";
+pub(super) const ENDED: &str = "SELECT issuer, key FROM replay_claim WHERE until < ?1 LIMIT ?2";
 
 pub(super) static INSERT_ENTRIES: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(3, |rows| {

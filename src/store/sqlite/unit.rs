@@ -17,6 +17,9 @@ use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
 
+/// Issuer and key of a claim.
+pub(super) type ClaimKey = (String, Vec<u8>);
+
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 /// Hands out the writing connection, one holder at a time, and makes a new one after a failure: a disk that has room
@@ -124,8 +127,13 @@ impl SqliteUnit {
         self.run(sqlx::query(statements::TOUCH)).await.map(drop)
     }
 
-    pub(super) async fn purge_claims(&mut self, at: Moment, most: u32) -> Result<u64, StoreError> {
-        self.run(sqlx::query(statements::PURGE).bind(at.unix_millis()).bind(most)).await
+    /// Deletes claims by their keys.
+    pub(super) async fn forget(&mut self, ended: &[ClaimKey]) -> Result<(), StoreError> {
+        let bind = |query: Query, ended: Option<&ClaimKey>| match ended {
+            Some((issuer, key)) => Ok(query.bind(issuer.clone()).bind(key.clone())),
+            None => Ok(bind_nulls(query, 2)),
+        };
+        self.run_pieces(&statements::RELEASE, ended, bind).await
     }
 
     /// Returns how many rows changed. After an error the connection is given up: what state it is in is not worth

@@ -29,7 +29,6 @@ CREATE TABLE replay_claim (
     until  INTEGER NOT NULL,
     PRIMARY KEY (issuer, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX replay_claim_until ON replay_claim (until);
 
 CREATE TABLE signing_key (
     kid             TEXT PRIMARY KEY,
