@@ -119,6 +119,7 @@ fn run(clock: &SystemClock, dir: &Path, candidates: usize, others: usize, rich: 
         client_cert: None,
         actor: None,
         at,
+        elevation: None,
     };
     let decide = measure(clock, || engine.decide_issue(std::hint::black_box(&question)).is_ok())?;
     let mut line = String::new();

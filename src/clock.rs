@@ -2,11 +2,15 @@
 //!
 //! Everything that decides takes a [`Moment`] as an argument. Only the rim holds a [`Clock`].
 
+mod high_water;
+
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use high_water::{HighWater, RolledBack};
 
 /// A point in time: milliseconds since the Unix epoch. Prints as RFC 3339 UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -121,6 +121,65 @@ pub struct RequestId(Uuid);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UniqueId(Uuid);
 
+macro_rules! prefixed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new one.
+            pub fn new(at: Moment, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+                uuid_v7(at, entropy).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, self.0.hyphenated())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+
+            /// Only the form that `Display` writes: one thing has one name.
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let id = text.strip_prefix($prefix).and_then(|id| Uuid::try_parse(id).ok()).map(Self);
+                id.filter(|id| id.to_string() == text).ok_or_else(|| NameError::new(text, $what))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+prefixed_id! {
+    /// Names one elevation: `elv-` and a UUID version 7. It is also the `SourceIdentity` of its AWS sessions, whose
+    /// alphabet (`[\w+=,.@-]{2,64}`) it keeps to.
+    ElevationId, "elv-", "an elevation's id"
+}
+prefixed_id! {
+    /// Names one lock: `lck-` and a UUID version 7.
+    LockId, "lck-", "a lock's id"
+}
+
 fn uuid_v7(at: Moment, entropy: &dyn Entropy) -> Result<Uuid, EntropyError> {
     let millis = u64::try_from(at.unix_millis()).unwrap_or(0);
     Ok(uuid::Builder::from_unix_timestamp_millis(millis, &bytes::<10>(entropy)?).into_uuid())
@@ -181,6 +240,22 @@ mod tests {
         let refusal = GrantName::new(&format!("\n{}", "x".repeat(500))).unwrap_err().to_string();
         assert!(refusal.starts_with("`\\nxxx"));
         assert!(refusal.len() < 200);
+    }
+
+    #[test]
+    fn an_elevation_has_one_spelling_and_fits_a_source_identity() {
+        let id = ElevationId::new(Moment::EPOCH, &crate::entropy::SystemEntropy::new()).unwrap();
+        let text = id.to_string();
+        assert_eq!(text.parse::<ElevationId>().unwrap(), id);
+        assert!(text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+        for bad in [
+            text.to_uppercase(),
+            text.replace("elv-", ""),
+            text.replace("elv-", "lck-"),
+            text.replace('-', ""),
+        ] {
+            assert!(bad.parse::<ElevationId>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -10,10 +10,12 @@ pub mod entropy;
 pub mod ids;
 pub mod network;
 pub mod secret;
+pub mod span;
 pub mod telemetry;
 
 // rooms
 pub mod audit;
+pub mod breakglass;
 pub mod cli;
 pub mod config;
 pub mod exchange;
@@ -22,6 +24,9 @@ pub mod grants;
 pub mod http;
 pub mod issuance;
 pub mod keys;
+pub mod locks;
+pub mod notify;
+pub mod people;
 pub mod policy;
 pub mod principal;
 pub mod server;

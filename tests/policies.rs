@@ -145,6 +145,7 @@ fn answer(engine: &PolicyEngine, catalog: &Catalog, case: &Case) -> (String, Vec
         client_cert: None,
         actor: None,
         at: now,
+        elevation: None,
     });
     let names = |policies: &[PolicyRef]| policies.iter().map(ToString::to_string).collect();
     match decided {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::elevation_event::{ElevationEntry, ElevationUseRecord, LockEntry, RefusedEntry};
 use crate::clock::Moment;
 use crate::secret::Fingerprint;
 
@@ -114,6 +115,9 @@ pub enum Event {
         policy: PolicyRecord,
         /// What was issued.
         credential: CredentialRecord,
+        /// Under which elevation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elevation: Option<ElevationUseRecord>,
         /// From where.
         #[serde(skip_serializing_if = "Option::is_none")]
         source_ip: Option<IpAddr>,
@@ -137,6 +141,9 @@ pub enum Event {
         reason: &'static str,
         /// For the operator and the auditor; no secret.
         detail: String,
+        /// The elevation that was named, or used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elevation: Option<String>,
         /// From where.
         #[serde(skip_serializing_if = "Option::is_none")]
         source_ip: Option<IpAddr>,
@@ -156,6 +163,75 @@ pub enum Event {
         source_identity: String,
         /// When access will end.
         ends_at: Moment,
+    },
+    /// A break-glass request was made.
+    #[serde(rename = "elevation.requested")]
+    ElevationRequested(Box<ElevationEntry>),
+    /// One person approved it. With enough of them its window is fixed.
+    #[serde(rename = "elevation.approved")]
+    ElevationApproved(Box<ElevationEntry>),
+    /// Its window opened.
+    #[serde(rename = "elevation.activated")]
+    ElevationActivated(Box<ElevationEntry>),
+    /// An approver said no.
+    #[serde(rename = "elevation.denied")]
+    ElevationDenied(Box<ElevationEntry>),
+    /// The requester took it back.
+    #[serde(rename = "elevation.withdrawn")]
+    ElevationWithdrawn(Box<ElevationEntry>),
+    /// Nobody decided in time, or its window passed without being opened.
+    #[serde(rename = "elevation.lapsed")]
+    ElevationLapsed(Box<ElevationEntry>),
+    /// Its window ended.
+    #[serde(rename = "elevation.expired")]
+    ElevationExpired(Box<ElevationEntry>),
+    /// It was taken away.
+    #[serde(rename = "elevation.revoked")]
+    ElevationRevoked(Box<ElevationEntry>),
+    /// The requester gave it back.
+    #[serde(rename = "elevation.ended")]
+    ElevationEnded(Box<ElevationEntry>),
+    /// Its end is near; receivers were told.
+    #[serde(rename = "elevation.ending")]
+    ElevationEnding(Box<ElevationEntry>),
+    /// AWS sessions that it issued are to be cut off.
+    #[serde(rename = "elevation.sessions_end.asked")]
+    ElevationSessionsEndAsked(Box<ElevationEntry>),
+    /// AWS did not take the Deny; it is tried again.
+    #[serde(rename = "elevation.sessions_end.failed")]
+    ElevationSessionsEndFailed(Box<ElevationEntry>),
+    /// AWS took the Deny.
+    #[serde(rename = "elevation.sessions_end.confirmed")]
+    ElevationSessionsEndConfirmed(Box<ElevationEntry>),
+    /// No session can be left; the Deny was taken away.
+    #[serde(rename = "elevation.sessions_end.lifted")]
+    ElevationSessionsEndLifted(Box<ElevationEntry>),
+    /// A person who had signed in tried something that did not happen.
+    #[serde(rename = "elevation.refused")]
+    ElevationRefused(Box<RefusedEntry>),
+    /// A lock came into force.
+    #[serde(rename = "lock.set")]
+    LockSet(Box<LockEntry>),
+    /// A lock was lifted, or ended by itself.
+    #[serde(rename = "lock.lifted")]
+    LockLifted(Box<LockEntry>),
+    /// A token of ours was revoked before its end.
+    #[serde(rename = "token.revoked")]
+    TokenRevoked {
+        /// Its `jti`.
+        jti: String,
+        /// Its `sub`: whose it was.
+        subject: String,
+        /// Its own end.
+        expires_at: Moment,
+    },
+    /// The clock stepped back; minting and approving stopped until it caught up.
+    #[serde(rename = "clock.rollback")]
+    ClockRollback {
+        /// What the clock showed.
+        clock: Moment,
+        /// What was seen before.
+        highest: Moment,
     },
     /// A key was made and published.
     #[serde(rename = "key.created")]

@@ -5,6 +5,7 @@
 //! [`verify`] believes neither and needs only a log's files and its verifier key.
 
 pub mod checkpoint;
+mod elevation_event;
 mod entry;
 mod event;
 pub mod merkle;
@@ -18,9 +19,12 @@ pub mod tile;
 pub mod verify;
 mod writer;
 
+pub use elevation_event::{
+    ApprovalRecord, ElevationEntry, ElevationRecord, ElevationUseRecord, LockEntry, RefusedEntry,
+};
 pub use event::{
     ActorRecord, CredentialRecord, Event, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord,
 };
 pub use reader::ReadError;
 pub use receipt::Receipt;
-pub use service::{AuditLog, Effect, RecordError, Submission};
+pub use service::{AuditLog, Effect, Overtaken, RecordError, StillTrue, Submission};

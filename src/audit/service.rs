@@ -19,9 +19,13 @@ use super::writer::{Pending, Writer};
 use super::{Event, Receipt};
 use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
-use crate::ids::{Kid, RequestId, UniqueId};
+use crate::ids::{Kid, LockId, RequestId, UniqueId};
 use crate::keys::NoteSigner;
-use crate::store::{KeyRow, LogHead, ReplayClaim, Store, StoreError};
+use crate::locks::Lock;
+use crate::store::{
+    AnswerRow, ElevationChange, ElevationGuard, KeyRow, LogHead, OutboxRow, ReplayClaim, RevokedToken, Store,
+    StoreError,
+};
 
 /// Entries that may wait for the writer. More means that the disk hangs: refuse at once instead of piling up.
 const QUEUE: usize = 2_048;
@@ -39,6 +43,43 @@ pub enum Effect {
     PutKey(KeyRow),
     /// Delete a key.
     DeleteKey(Kid),
+    /// Change an elevation; the submission is refused with [`RecordError::Overtaken`] when it is not what it was. At most
+    /// one in a submission.
+    ChangeElevation(Box<ElevationChange>),
+    /// Refuse the submission likewise unless an elevation stands as it did.
+    RequireElevation(ElevationGuard),
+    /// Keep an answer; refused with [`RecordError::Answered`] when there is one under its key.
+    KeepAnswer(AnswerRow),
+    /// Insert a lock.
+    PutLock(Lock),
+    /// Delete a lock.
+    DeleteLock(LockId),
+    /// Put messages into the outbox.
+    Say(Vec<OutboxRow>),
+    /// Note a revoked token.
+    RevokeToken(RevokedToken),
+}
+
+/// Asked by the writer when it commits, with the moment of the commit: what was true when the submission was made may not
+/// be any more. `false` refuses the submission with [`RecordError::Overtaken`]. It must not wait.
+#[derive(Clone)]
+pub struct StillTrue(Arc<dyn Fn(Moment) -> bool + Send + Sync>);
+
+impl StillTrue {
+    /// From a question that is answered from memory.
+    pub fn new(question: impl Fn(Moment) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(question))
+    }
+
+    pub(super) fn ask(&self, at: Moment) -> bool {
+        (self.0)(at)
+    }
+}
+
+impl fmt::Debug for StillTrue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StillTrue")
+    }
 }
 
 /// One entry and what goes with it.
@@ -50,6 +91,27 @@ pub struct Submission {
     pub event: Event,
     /// All of them, or none and no entry.
     pub effects: Vec<Effect>,
+    /// Must hold at the commit.
+    pub still_true: Option<StillTrue>,
+}
+
+impl Submission {
+    /// An entry alone.
+    pub fn new(request_id: RequestId, event: Event) -> Self {
+        Self { request_id, event, effects: Vec::new(), still_true: None }
+    }
+
+    /// With these effects.
+    #[must_use]
+    pub fn with(self, effects: Vec<Effect>) -> Self {
+        Self { effects, ..self }
+    }
+
+    /// Only if this still holds at the commit.
+    #[must_use]
+    pub fn only_if(self, still_true: StillTrue) -> Self {
+        Self { still_true: Some(still_true), ..self }
+    }
 }
 
 /// No receipt: nothing may be delivered.
@@ -65,6 +127,27 @@ pub enum RecordError {
     /// Nothing was recorded.
     #[error("the entry would be over 65535 bytes")]
     TooLarge,
+    /// What the submission stood on is no more. Nothing was recorded.
+    #[error("it was overtaken: {0:?}")]
+    Overtaken(Overtaken),
+    /// The same request was answered before. Nothing was recorded.
+    #[error("the request was answered before")]
+    Answered,
+}
+
+/// What overtook a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overtaken {
+    /// Another change of the same elevation.
+    Change,
+    /// The clock.
+    Time,
+    /// Other open elevations of the person.
+    PersonFull,
+    /// Other open elevations for the grant.
+    GrantFull,
+    /// What [`StillTrue`] asked about: a lock.
+    Lock,
 }
 
 /// A handle to the log. Cheap to clone. The writer ends with the last handle, or with [`AuditLog::drain`].
@@ -223,11 +306,11 @@ impl Shared {
         submission: Submission,
         reply: oneshot::Sender<Result<Receipt, RecordError>>,
     ) -> Result<Pending, RecordError> {
-        let Submission { request_id, event, effects } = submission;
+        let Submission { request_id, event, effects, still_true } = submission;
         let at = self.clock.now().max(self.state.tip.load().last_at.unwrap_or(Moment::EPOCH));
         let id = UniqueId::new(at, self.entropy.as_ref()).map_err(|_| RecordError::Unavailable)?;
         let body = Entry::new(id, at, request_id, &event).encode().ok_or(RecordError::TooLarge)?;
-        Ok(Pending { request_id, at, leaf_hash: leaf_hash(&body), body, effects, reply })
+        Ok(Pending { request_id, at, leaf_hash: leaf_hash(&body), body, effects, still_true, reply })
     }
 
     fn checkpoint(&self, tip: &LogHead) -> Arc<str> {

@@ -65,7 +65,7 @@ fn request() -> RequestId {
 
 fn stopped(reason: &str) -> Submission {
     let event = Event::BrokerStopped { reason: reason.to_owned() };
-    Submission { request_id: request(), event, effects: Vec::new() }
+    Submission::new(request(), event)
 }
 
 fn claim(key: &str) -> ReplayClaim {

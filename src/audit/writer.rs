@@ -9,12 +9,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::merkle::Hash;
 use super::reader::peaks_of;
-use super::service::{Effect, LogState};
-use super::{Receipt, RecordError};
+use super::service::{Effect, LogState, StillTrue};
+use super::{Overtaken, Receipt, RecordError};
 use crate::clock::{Clock, Moment};
 use crate::ids::RequestId;
 use crate::secret::Fingerprint;
-use crate::store::{LogHead, LogRow, ReplayClaim, Store, StoreError, TileHash, UnitOfWork};
+use crate::store::{LogHead, LogRow, ReplayClaim, Store, StoreError, Swap, TileHash, UnitOfWork};
 
 /// Entries in one transaction. More would make the last one wait long for the first.
 const MOST_IN_GROUP: usize = 512;
@@ -31,11 +31,15 @@ pub(super) struct Pending {
     pub(super) leaf_hash: Hash,
     pub(super) body: Bytes,
     pub(super) effects: Vec<Effect>,
+    pub(super) still_true: Option<StillTrue>,
     pub(super) reply: oneshot::Sender<Result<Receipt, RecordError>>,
 }
 
-/// Where each of a group went; `None` where a claim was taken.
-type Places = Vec<Option<u64>>;
+/// Admitted, or why not.
+type Admission = Result<(), RecordError>;
+
+/// Where each of a group went, or why nowhere.
+type Places = Vec<Result<u64, RecordError>>;
 
 pub(super) struct Writer {
     store: Arc<dyn Store>,
@@ -108,21 +112,20 @@ impl Writer {
         let mut unit = self.store.begin().await?;
         let head = unit.head().await?;
         self.check_not_behind(&head)?;
-        let admitted = admit(unit.as_mut(), group).await?;
-        if !admitted.contains(&true) {
-            return Ok(vec![None; group.len()]);
-        }
-        let won = |(pending, won): (_, &bool)| won.then_some(pending);
+        let at = head.last_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
+        let admitted = admit(unit.as_mut(), group, at).await?;
+        let won = |(pending, admission): (_, &Admission)| admission.is_ok().then_some(pending);
         let winners: Vec<&Pending> = group.iter().zip(&admitted).filter_map(won).collect();
-        for pending in &winners {
-            apply(unit.as_mut(), &pending.effects).await?;
+        if winners.is_empty() {
+            return Ok(admitted.into_iter().map(|admission| admission.map(|()| 0)).collect());
         }
         let staged = Staged::new(&head, &winners);
         unit.append(&staged.rows, &staged.hashes, &staged.head).await?;
         unit.commit().await?;
         self.state.tip.store(Arc::new(staged.head));
         let mut indexes = head.size..;
-        Ok(admitted.into_iter().map(|won| if won { indexes.next() } else { None }).collect())
+        let mut place = |()| indexes.next().ok_or(RecordError::Unavailable);
+        Ok(admitted.into_iter().map(|admission| admission.and_then(&mut place)).collect())
     }
 
     /// A log that is shorter than what we gave receipts and checkpoints for was put back from a backup. Going on would
@@ -141,8 +144,8 @@ impl Writer {
 
 impl Pending {
     /// Nobody may be left to hear it.
-    fn release(self, place: Option<u64>) {
-        let outcome = place.ok_or(RecordError::Replayed).map(|index| {
+    fn release(self, place: Result<u64, RecordError>) {
+        let outcome = place.map(|index| {
             Receipt::of_committed(self.request_id, index, Fingerprint::from_bytes(self.leaf_hash))
         });
         let _ = self.reply.send(outcome);
@@ -151,21 +154,45 @@ impl Pending {
     fn claims(&self) -> impl Iterator<Item = &ReplayClaim> {
         self.effects.iter().filter_map(|effect| match effect {
             Effect::Claim(claim) => Some(claim),
-            Effect::Release(_) | Effect::PutKey(_) | Effect::DeleteKey(_) => None,
+            _ => None,
         })
     }
 }
 
-/// Takes every claim of the group in one statement; a submission is admitted when it got all of its own. What the others
+/// Decides who of the group gets in, and applies the effects of who does. One after the other: what the first one changed,
+/// the second one finds.
+async fn admit(
+    unit: &mut dyn UnitOfWork,
+    group: &[Pending],
+    at: Moment,
+) -> Result<Vec<Admission>, StoreError> {
+    let claimed = claim(unit, group).await?;
+    let mut admitted = Vec::with_capacity(group.len());
+    for (pending, claimed) in group.iter().zip(claimed) {
+        let admission = match claimed {
+            true => condition(unit, pending, at).await?,
+            false => Err(RecordError::Replayed),
+        };
+        match admission {
+            Ok(()) => apply(unit, &pending.effects).await?,
+            Err(_) if claimed => give_back(unit, pending).await?,
+            Err(_) => {}
+        }
+        admitted.push(admission);
+    }
+    Ok(admitted)
+}
+
+/// Takes every claim of the group in one statement; a submission goes on when it got all of its own. What the others
 /// got is given back. (Of two submissions that want the same token in one group, both can lose when the first one also
 /// wants another that is taken: the safe side.)
-async fn admit(unit: &mut dyn UnitOfWork, group: &[Pending]) -> Result<Vec<bool>, StoreError> {
+async fn claim(unit: &mut dyn UnitOfWork, group: &[Pending]) -> Result<Vec<bool>, StoreError> {
     let claims: Vec<ReplayClaim> = group.iter().flat_map(Pending::claims).cloned().collect();
     if claims.is_empty() {
         return Ok(vec![true; group.len()]);
     }
     let mut won = unit.claim(&claims).await?.into_iter();
-    let mut admitted = Vec::with_capacity(group.len());
+    let mut claimed = Vec::with_capacity(group.len());
     let mut give_back = Vec::new();
     for pending in group {
         let taken: Vec<(&ReplayClaim, bool)> = pending.claims().zip(won.by_ref()).collect();
@@ -173,22 +200,70 @@ async fn admit(unit: &mut dyn UnitOfWork, group: &[Pending]) -> Result<Vec<bool>
         if !all {
             give_back.extend(taken.into_iter().filter(|(_, won)| *won).map(|(claim, _)| claim.clone()));
         }
-        admitted.push(all);
+        claimed.push(all);
     }
     if !give_back.is_empty() {
         unit.release(&give_back).await?;
     }
-    Ok(admitted)
+    Ok(claimed)
 }
 
-/// The effects that cannot fail.
+async fn give_back(unit: &mut dyn UnitOfWork, pending: &Pending) -> Result<(), StoreError> {
+    let claims: Vec<ReplayClaim> = pending.claims().cloned().collect();
+    if claims.is_empty() { Ok(()) } else { unit.release(&claims).await }
+}
+
+/// Everything that can refuse it, and the one compare-and-swap, which is last: where it loses, nothing was written.
+async fn condition(
+    unit: &mut dyn UnitOfWork,
+    pending: &Pending,
+    at: Moment,
+) -> Result<Admission, StoreError> {
+    if pending.still_true.as_ref().is_some_and(|question| !question.ask(at)) {
+        return Ok(Err(RecordError::Overtaken(Overtaken::Lock)));
+    }
+    for effect in &pending.effects {
+        match effect {
+            Effect::RequireElevation(guard) if !unit.holds(guard, at).await? => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Change)));
+            }
+            Effect::KeepAnswer(answer) if unit.has_answer(&answer.key).await? => {
+                return Ok(Err(RecordError::Answered));
+            }
+            _ => {}
+        }
+    }
+    for effect in &pending.effects {
+        if let Effect::ChangeElevation(change) = effect {
+            return Ok(overtaken(unit.swap_elevation(change, at).await?));
+        }
+    }
+    Ok(Ok(()))
+}
+
+const fn overtaken(swap: Swap) -> Admission {
+    match swap {
+        Swap::Done => Ok(()),
+        Swap::Lost => Err(RecordError::Overtaken(Overtaken::Change)),
+        Swap::Late => Err(RecordError::Overtaken(Overtaken::Time)),
+        Swap::PersonFull => Err(RecordError::Overtaken(Overtaken::PersonFull)),
+        Swap::GrantFull => Err(RecordError::Overtaken(Overtaken::GrantFull)),
+    }
+}
+
+/// The effects that cannot be refused.
 async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), StoreError> {
     for effect in effects {
         match effect {
-            Effect::Claim(_) => {}
+            Effect::Claim(_) | Effect::ChangeElevation(_) | Effect::RequireElevation(_) => {}
             Effect::Release(claim) => unit.release(std::slice::from_ref(claim)).await?,
             Effect::PutKey(key) => unit.put_key(key).await?,
             Effect::DeleteKey(kid) => unit.delete_key(kid).await?,
+            Effect::KeepAnswer(answer) => unit.keep_answer(answer).await?,
+            Effect::PutLock(lock) => unit.put_lock(lock).await?,
+            Effect::DeleteLock(id) => unit.delete_lock(id).await?,
+            Effect::Say(messages) => unit.put_messages(messages).await?,
+            Effect::RevokeToken(token) => unit.put_revoked(token).await?,
         }
     }
     Ok(())

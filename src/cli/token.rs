@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Output;
 use super::broker::{Broker, Wanted};
 use super::subject::SubjectSource;
-use crate::config::parse_duration;
+use crate::span::parse_duration;
 
 /// Arguments of `tidegate token`. A token is never one of them: every user of the machine can read arguments.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::duration::format_duration;
 use super::faults::quoted;
 use super::reader::{At, Section};
 use super::secret_source::readable_file;
@@ -14,6 +13,7 @@ use crate::grants::{
     Position, RoleArn, Template,
 };
 use crate::ids::{Audience, GrantName, Scope};
+use crate::span::format_duration;
 
 /// A JWT cannot be called back: a day is the most that may go wrong.
 const LONGEST_JWT: Duration = Duration::from_hours(24);

@@ -2,7 +2,6 @@
 //! keys of the file and what each room wants; refuses to know what any room does with it.
 
 mod broker;
-mod duration;
 mod faults;
 mod grants;
 mod issuers;
@@ -22,7 +21,6 @@ pub use broker::{
     AuditSettings, AwsSettings, BreakGlassSettings, KeySettings, LogFormat, LogLevel, LogSettings,
     NotifyFormat, NotifySettings, StoreSettings,
 };
-pub use duration::{format_duration, parse_duration};
 pub use faults::{Fault, Faults};
 pub use net::web_url;
 pub use secret_source::SecretSource;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::duration::{FORMS, parse_duration};
 use super::faults::{Fault, excerpt, position, quoted};
 use super::shape::{Shape, home_of, nearest};
+use crate::span::{FORMS, parse_duration};
 
 /// One file: its text, where its relative paths start, and its faults so far.
 #[derive(Debug)]

@@ -294,6 +294,7 @@ fn question<'a>(
         client_cert: attempt.request.client_cert.as_deref(),
         actor: attempt.caller.actor.as_ref().map(|actor| &actor.workload),
         at: attempt.at,
+        elevation: None,
     }
 }
 

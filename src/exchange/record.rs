@@ -39,7 +39,10 @@ impl From<RecordError> for Stop {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Replayed => Self::Refused(Refusal::Replayed),
-            RecordError::Unavailable | RecordError::TooLarge => Self::Failed(Fault::Audit),
+            RecordError::Unavailable
+            | RecordError::TooLarge
+            | RecordError::Overtaken(_)
+            | RecordError::Answered => Self::Failed(Fault::Audit),
         }
     }
 }
@@ -116,10 +119,10 @@ impl Exchange {
             token: token_record(&attempt.caller.token),
             policy: policy_record(permit.digest(), permit.decided_by()),
             credential: credential_record(permit, credential),
+            elevation: None,
             source_ip: attempt.request.source_ip,
         };
-        let submission =
-            Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
+        let submission = Submission::new(attempt.request.request_id, event).with(replay.to_take());
         Ok(self.services.audit.record(submission).await?)
     }
 
@@ -130,8 +133,7 @@ impl Exchange {
         event: Event,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
-        let submission =
-            Submission { request_id: attempt.request.request_id, event, effects: replay.to_take() };
+        let submission = Submission::new(attempt.request.request_id, event).with(replay.to_take());
         self.services.audit.record(submission).await?;
         replay.mark_taken();
         Ok(())
@@ -154,11 +156,8 @@ impl Exchange {
                 (Refusal::Target(TargetRefusal::Denied(denial.reason.to_string())).into(), Some(policy))
             }
         };
-        let submission = Submission {
-            request_id: attempt.request.request_id,
-            event: self.refusal_event(attempt, &error, policy),
-            effects: replay.to_give_back(),
-        };
+        let event = self.refusal_event(attempt, &error, policy);
+        let submission = Submission::new(attempt.request.request_id, event).with(replay.to_give_back());
         match self.services.audit.record(submission).await {
             Ok(_) => error,
             Err(_) => Fault::Audit.into(),
@@ -187,6 +186,7 @@ impl Exchange {
             policy,
             reason,
             detail,
+            elevation: None,
             source_ip: attempt.request.source_ip,
         }
     }

@@ -287,7 +287,7 @@ impl KeyService {
 
     async fn record(&self, event: Event, effects: Vec<Effect>, at: Moment) -> Result<(), KeyServiceError> {
         let request_id = RequestId::new(at, &*self.entropy)?;
-        self.audit.record(Submission { request_id, event, effects }).await?;
+        self.audit.record(Submission::new(request_id, event).with(effects)).await?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use cedar_policy::{Context, RestrictedExpression as Expr};
 
-use super::question::{Approvals, IssueQuestion, PersonQuestion, Wish};
+use super::question::{Approvals, ElevationUse, IssueQuestion, PersonQuestion, Wish};
 use super::reads::{Part, Reads};
 use super::schema::{Vocabulary, uid};
 use super::values::{Members, ValueError, datetime, duration, entity, ip, text, texts};
@@ -60,7 +60,18 @@ pub(super) fn issue(
     if let Some(actor) = question.actor.filter(|_| reads.has(Part::Actor)) {
         members.put("actor", entity(uid(&words.workload, &actor.id.to_string())));
     }
+    if let Some(elevation) = question.elevation.filter(|_| reads.has(Part::Elevation)) {
+        members.put("elevation", elevation_use(&elevation)?);
+    }
     Context::from_pairs(members.0).map_err(ValueError::of)
+}
+
+fn elevation_use(elevation: &ElevationUse) -> Result<Expr, ValueError> {
+    let mut members = Members::default();
+    members.put("approvals", Expr::new_long(elevation.approvals.into()));
+    members.put("starts_at", datetime(elevation.starts_at)?);
+    members.put("ends_at", datetime(elevation.ends_at)?);
+    members.record()
 }
 
 pub(super) fn person(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::question::ElevationUse;
 use crate::grants::{Grant, Lifetime};
 use crate::ids::Scope;
 use crate::principal::PrincipalId;
@@ -80,9 +81,15 @@ pub struct Permit {
     pub(super) scopes: BTreeSet<Scope>,
     pub(super) decided_by: Vec<PolicyRef>,
     pub(super) digest: PolicyDigest,
+    pub(super) elevation: Option<ElevationUse>,
 }
 
 impl Permit {
+    /// Under which elevation; always there for a break-glass grant.
+    pub fn elevation(&self) -> Option<&ElevationUse> {
+        self.elevation.as_ref()
+    }
+
     /// Who may have the credential.
     pub fn principal(&self) -> &PrincipalId {
         &self.principal

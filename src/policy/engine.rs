@@ -89,6 +89,7 @@ impl PolicyEngine {
                 scopes: question.scopes.clone(),
                 decided_by,
                 digest: live.digest,
+                elevation: question.elevation,
             }),
             Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest }),
         }
@@ -145,6 +146,9 @@ impl Loaded {
     }
 
     fn issue(&self, question: &IssueQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
+        if question.grant.break_glass.is_some() && question.elevation.is_none() {
+            return Err(failed(format!("grant `{}` needs an active elevation", question.grant.name)));
+        }
         let grant = self.grant_facts(question.grant)?;
         let candidates = self.index.about_grant(Action::Issue, &question.grant.name);
         let candidates = candidates.ok_or_else(|| unknown(question.grant))?;

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
 pub use engine::PolicyEngine;
 pub use fault::{Fault, LoadError};
-pub use question::{Approvals, ElevationFacts, IssueQuestion, PersonQuestion, Wish};
+pub use question::{Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish};
 pub use schema::{Action, SCHEMA_TEXT};
 
 /// Where the policies are.

@@ -27,6 +27,12 @@ impl Permit {
             scopes: scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect(),
             decided_by: Vec::new(),
             digest: Fingerprint::of(b"policies"),
+            elevation: None,
         }
+    }
+
+    /// The same under an elevation.
+    pub(crate) fn under(self, elevation: super::ElevationUse) -> Self {
+        Self { elevation: Some(elevation), ..self }
     }
 }

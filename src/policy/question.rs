@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::schema::Action;
 use crate::clock::Moment;
 use crate::grants::{Grant, Lifetime};
-use crate::ids::{IssuerName, Scope};
+use crate::ids::{ElevationId, IssuerName, Scope};
 use crate::principal::{Authentication, Person, Principal, Workload};
 
 /// One request to issue, put to the policy.
@@ -32,7 +32,23 @@ pub struct IssueQuestion<'a> {
     pub actor: Option<&'a Workload>,
     /// Now: `context.now`.
     pub at: Moment,
-    // `elevation` joins with break-glass
+    /// Under which elevation: `context.elevation`. A break-glass grant is never permitted without one.
+    pub elevation: Option<ElevationUse>,
+}
+
+/// The elevation that a credential is asked for under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ElevationUse {
+    /// Its id.
+    pub id: ElevationId,
+    /// Its version when it was looked at.
+    pub version: u64,
+    /// By how many people it was approved.
+    pub approvals: u32,
+    /// The window's first moment.
+    pub starts_at: Moment,
+    /// The first moment after it.
+    pub ends_at: Moment,
 }
 
 /// A person's wish to do something with a grant or an elevation.

@@ -199,6 +199,7 @@ impl Asked {
             client_cert: self.client_cert.as_deref(),
             actor: self.actor.as_ref(),
             at: self.at,
+            elevation: None,
         }
     }
 

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use profiles::{MapError, map};
 
@@ -18,7 +18,7 @@ use crate::clock::Moment;
 use crate::ids::{IssuerName, Subject};
 
 /// The immutable name of a caller: two callers are the same only when both parts are, byte by byte.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PrincipalId {
     /// The configured name of the issuer.
     pub issuer: IssuerName,
@@ -129,7 +129,7 @@ pub struct AwsIdentity {
 }
 
 /// A human being, as their own identity provider names them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Who. Only this decides; never the e-mail address or the name.
     pub id: PrincipalId,
@@ -144,7 +144,7 @@ pub struct Person {
 }
 
 /// How and when the caller signed in: what policy sees as `context.auth`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authentication {
     /// The token's `iat`.
     pub issued_at: Moment,

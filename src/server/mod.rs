@@ -173,7 +173,7 @@ impl Rooms {
 
     async fn record(&self, event: Event) -> Result<(), StartError> {
         let request_id = RequestId::new(self.clock.now(), self.entropy.as_ref())?;
-        self.audit.record(Submission { request_id, event, effects: Vec::new() }).await?;
+        self.audit.record(Submission::new(request_id, event)).await?;
         Ok(())
     }
 }

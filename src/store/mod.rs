@@ -3,6 +3,7 @@
 //! A [`UnitOfWork`] is consumed by `commit` and rolled back on drop. Not found is `Option` or an empty list; a lost
 //! race is a value, never an error. Every backend passes the same conformance suite (`conformance.rs`).
 
+mod breakglass;
 #[cfg(test)]
 mod conformance;
 mod sqlite;
@@ -11,6 +12,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+
+pub use breakglass::{
+    AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
+    OutboxRow, RevokedToken, Swap, WaitingMessage,
+};
 
 use crate::clock::Moment;
 use crate::ids::{IssuerName, Kid};
@@ -130,7 +136,7 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -153,7 +159,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: Send {
+pub trait UnitOfWork: BreakGlassUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it

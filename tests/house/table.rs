@@ -4,11 +4,22 @@ use super::imports::{Import, imports};
 use super::sources::Source;
 
 /// Values and tiny ports that everybody may have. They know nothing of ours but each other.
-const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "network", "secret", "telemetry"];
+const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "network", "secret", "span", "telemetry"];
 
 /// The rooms that the use cases and services stand on.
-const ROOMS: &[&str] =
-    &["federation", "principal", "grants", "keys", "audit", "policy", "issuance", "breakglass", "store"];
+const ROOMS: &[&str] = &[
+    "federation",
+    "principal",
+    "grants",
+    "keys",
+    "audit",
+    "policy",
+    "issuance",
+    "breakglass",
+    "locks",
+    "notify",
+    "store",
+];
 
 /// Known to the roots of composition only.
 const BACKENDS: &[&str] = &["store::sqlite", "store::postgres"];
@@ -36,8 +47,16 @@ const fn service(module: &'static str) -> Rule {
 }
 
 /// A door knows what comes in and what goes out, never how it was decided or made.
-const DOOR: &[&str] =
-    &["exchange", "audit", "keys", "breakglass", "principal", "grants", "federation::UnverifiedToken"];
+const DOOR: &[&str] = &[
+    "exchange",
+    "audit",
+    "keys",
+    "breakglass",
+    "locks",
+    "principal",
+    "grants",
+    "federation::UnverifiedToken",
+];
 
 const RULES: &[Rule] = &[
     Rule { pure: true, ..rule("principal", &[]) },
@@ -47,24 +66,46 @@ const RULES: &[Rule] = &[
     rule("federation", &[]),
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
-    Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store"]) },
-    Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store"]) },
+    Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store", "locks"]) },
+    Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),
     Rule { pure: true, ..rule("breakglass", &["principal", "grants"]) },
     service("breakglass::service"),
+    rule("people", &["federation", "principal", "breakglass::Participant"]),
+    Rule { pure: true, ..rule("locks", &["principal"]) },
+    service("locks::service"),
+    Rule { pure: true, ..rule("notify", &["breakglass"]) },
     Rule {
-        never: &["keys::service", "audit::service", "audit::AuditLog", "breakglass::service"],
-        ..rule("store", &["keys", "audit", "breakglass"])
+        never: &["store::sqlite", "store::postgres", "breakglass::service"],
+        ..rule("notify::service", &["breakglass", "store"])
+    },
+    Rule {
+        never: &[
+            "keys::service",
+            "audit::service",
+            "audit::AuditLog",
+            "breakglass::service",
+            "locks::service",
+            "notify::service",
+        ],
+        ..rule("store", &["keys", "audit", "breakglass", "locks", "notify", "principal"])
     },
     service("exchange"),
     rule("http", DOOR),
     // Readiness asks whether any issuer's keys are known.
     rule("http::ops", &["exchange", "audit", "keys", "federation::Federation"]),
     Rule {
-        never: &["keys::service", "audit::service", "audit::AuditLog", "breakglass::service"],
+        never: &[
+            "keys::service",
+            "audit::service",
+            "audit::AuditLog",
+            "breakglass::service",
+            "locks::service",
+            "notify::service",
+        ],
         ..rule(
             "config",
             &[
@@ -76,6 +117,7 @@ const RULES: &[Rule] = &[
                 "policy::Settings",
                 "issuance",
                 "breakglass",
+                "notify",
                 "exchange::RateSettings",
             ],
         )

@@ -1,6 +1,7 @@
 //! The store in one SQLite file: WAL, `synchronous=FULL`, one writing connection, a few reading ones. Knows SQL and
 //! files; one process at a time.
 
+mod breakglass;
 mod files;
 mod rows;
 mod statements;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 /// The forms, for messages.
-pub(super) const FORMS: &str =
-    "write a number with a unit, such as \"90s\", \"5m\", \"1h30m\", \"24h\" or \"7d\"";
+pub const FORMS: &str = "write a number with a unit, such as \"90s\", \"5m\", \"1h30m\", \"24h\" or \"7d\"";
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
@@ -38,6 +37,41 @@ pub fn format_duration(span: Duration) -> String {
         }
     }
     if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// For serde: whole seconds as a number.
+pub mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// As seconds; a fraction is cut off.
+    pub fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(span.as_secs())
+    }
+
+    /// From seconds.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+
+    /// The same for a span that may be absent; use with `#[serde(default)]`.
+    pub mod optional {
+        use std::time::Duration;
+
+        use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+        /// As seconds.
+        #[expect(clippy::ref_option, reason = "serde's signature")]
+        pub fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            span.map(|span| span.as_secs()).serialize(serializer)
+        }
+
+        /// From seconds.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
+        }
+    }
 }
 
 #[cfg(test)]

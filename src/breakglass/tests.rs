@@ -1,0 +1,1 @@
+//! The machine by examples; `properties` holds it against random histories.
