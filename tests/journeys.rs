@@ -17,6 +17,8 @@ mod journeys {
 
     mod aws_access_ends;
     mod aws_plumbing;
+    mod break_glass_kill_nine;
+    mod break_glass_story;
     mod checkpoint_verifiers;
     mod command_line;
     mod full_disk;
