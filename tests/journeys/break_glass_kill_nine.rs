@@ -82,12 +82,13 @@ impl Client {
     }
 
     /// One credential, if the broker is up and the window still open.
-    async fn mint(&self) -> Option<String> {
+    async fn mint(&self, id: &str) -> Option<String> {
         let form = [
             ("grant_type", http::TOKEN_EXCHANGE),
             ("subject_token_type", http::JWT_TYPE),
             ("subject_token", &self.asker),
             ("audience", "ledger"),
+            ("elevation", id),
         ];
         let request = http::client().post(format!("{}/oauth2/token", self.url)).form(&form);
         let answer = Answer::to(request).await.ok().filter(|answer| answer.status == 200)?;
@@ -105,7 +106,7 @@ impl Client {
             Fate::Withdraw => self.decide(&mut told, &self.asker, "withdraw", "withdrawn", number).await,
             Fate::Expire | Fate::End | Fate::Revoke => {
                 self.decide(&mut told, &self.decider, "approve", "approved", number).await;
-                told.jti = if number.is_multiple_of(2) { self.mint().await } else { None };
+                told.jti = if number.is_multiple_of(2) { self.mint(&id).await } else { None };
             }
         }
         match fate {
