@@ -1,5 +1,7 @@
 //! The room as a whole: folders in, decisions out.
 
+mod approvals;
+mod elevations;
 mod equivalence;
 mod folders;
 mod people;
