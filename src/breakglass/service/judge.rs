@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use super::BreakGlass;
 use super::questions::{About, facts};
-use super::standin::{ActivateProbe, Probes as _};
 use crate::breakglass::{Approval, Elevation, Judge, Tally};
 use crate::clock::Moment;
 use crate::grants::Grant;
 use crate::ids::IssuerName;
-use crate::policy::{Approvals, Decided, ElevationFacts, PersonQuestion, Wish};
+use crate::policy::{ActivateProbe, Approvals, Decided, ElevationFacts, PersonQuestion, Wish};
 use crate::principal::{Authentication, Person};
 
 /// The requester as policy is to see them.

@@ -30,13 +30,14 @@ pub use events::{ElevationNews, EventPage};
 pub use idempotency::{IdempotencyKey, KeyError, Keyed};
 pub use window::{OpenWindow, WindowAsk};
 
-use standin::{LockBook, SessionEnder};
+use standin::SessionEnder;
 
 use super::Settings;
 use crate::audit::AuditLog;
 use crate::clock::{Clock, HighWater};
 use crate::entropy::Entropy;
 use crate::grants::Catalog;
+use crate::locks::service::LockBook;
 use crate::notify::HookId;
 use crate::people::People;
 use crate::policy::PolicyEngine;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::refuse::Refusal;
-use super::standin::OwnedSubjects;
 use super::{BreakGlass, BreakGlassError};
 use crate::audit::{PolicyRecord, StillTrue};
 use crate::breakglass::Elevation;
 use crate::grants::Grant;
 use crate::ids::{ElevationId, GrantName};
-use crate::locks::Subjects;
+use crate::locks::{OwnedSubjects, Subjects};
 use crate::people::Caller;
 use crate::policy::{Decided, Denial, ElevationFacts, PersonQuestion, Wish};
 use crate::principal::PrincipalId;

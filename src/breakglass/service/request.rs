@@ -8,7 +8,6 @@ use super::commit::{Planned, Under};
 use super::judge::{Bench, Requester};
 use super::questions::About;
 use super::refuse::{Attempt, Refusal};
-use super::standin::Probes as _;
 use super::{BreakGlass, BreakGlassError, Keyed, NewRequest, Outcome};
 use crate::audit::RecordError;
 use crate::breakglass::{Ask, AskRefusal, Change, Elevation};

@@ -7,7 +7,7 @@ use std::sync::{MutexGuard, PoisonError};
 use super::commit::{Planned, Under};
 use super::{BreakGlass, Outcome};
 use crate::audit::{Overtaken, RecordError};
-use crate::breakglass::{Change, Elevation};
+use crate::breakglass::Elevation;
 use crate::clock::Moment;
 use crate::ids::{ElevationId, LockId};
 use crate::locks::{Lock, LockTarget};
@@ -111,7 +111,7 @@ impl BreakGlass {
             self.memory().unrecorded.iter().map(|(id, command)| (*id, command.clone())).collect();
         for (id, command) in waiting {
             if self.is_settled(id, &command, at).await {
-                self.services.locks.thaw(command.lock);
+                self.services.locks.thaw(&command.lock);
                 self.memory().unrecorded.remove(&id);
             }
         }
