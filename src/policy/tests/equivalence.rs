@@ -1,4 +1,5 @@
-//! The two shortcuts of this room change no decision: asking only the candidates, and building only what they read.
+//! The shortcuts of this room change no decision: asking only the candidates, building only what they read, and
+//! remembering what was permitted before.
 
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -91,7 +92,9 @@ fn policy() -> impl Strategy<Value = String> {
 fn asked() -> impl Strategy<Value = Asked> {
     let caller = proptest::sample::select(principals());
     let grant = proptest::sample::select(vec!["a", "b", "c"]);
-    (caller, grant, any::<[bool; 6]>(), 1..604_800_i64).prop_map(|(caller, grant, bits, ttl)| {
+    // Often the same, so that permits are remembered.
+    let lifetime = prop_oneof![Just(300_i64), 1..604_800_i64];
+    (caller, grant, any::<[bool; 8]>(), lifetime).prop_map(|(caller, grant, bits, ttl)| {
         let mut asked = Asked::of(caller, grant);
         asked.ttl = Lifetime::from_seconds(ttl).unwrap();
         asked.source_ip = asked.source_ip.filter(|_| bits[0]);
@@ -101,6 +104,10 @@ fn asked() -> impl Strategy<Value = Asked> {
         asked.at = if bits[4] { asked.at } else { Moment::from_unix_seconds(1) };
         if bits[5] {
             asked.scopes.clear();
+        }
+        if let Principal::Workload(caller) = &mut asked.principal {
+            caller.groups.retain(|_| bits[6]);
+            caller.tags.retain(|_, _| bits[7]);
         }
         asked
     })
@@ -207,7 +214,8 @@ proptest! {
         }
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let engine = Folder::new(&files).engine();
-        for asked in &requests {
+        // Twice: the second time from memory, where that is allowed.
+        for asked in requests.iter().chain(&requests) {
             prop_assert_eq!(quickly(asked, &engine), plainly(asked, &sets), "{:?} {:?}", asked, files);
         }
     }
