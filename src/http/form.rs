@@ -88,13 +88,13 @@ fn decode(text: &[u8]) -> Result<String, FormError> {
     spaced(pieces.next().unwrap_or_default(), &mut decoded);
     for piece in pieces {
         let (digits, rest) = piece.split_first_chunk::<2>().ok_or(FormError::Encoding)?;
-        decoded.push(hex(digits).ok_or(FormError::Encoding)?);
+        decoded.push(hex(*digits).ok_or(FormError::Encoding)?);
         spaced(rest, &mut decoded);
     }
     String::from_utf8(decoded).map_err(|_| FormError::Encoding)
 }
 
-fn hex(digits: &[u8; 2]) -> Option<u8> {
+fn hex(digits: [u8; 2]) -> Option<u8> {
     let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
     u8::try_from(high? * 16 + low?).ok()
 }
