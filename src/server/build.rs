@@ -12,6 +12,7 @@ use super::certificates::Certificates;
 use super::clock_watch::{self, ClockWatch};
 use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
+use crate::breakglass::{self, service::BreakGlass};
 use crate::clock::Clock;
 use crate::config::{AwsSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
@@ -26,6 +27,7 @@ use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};
 use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
+use crate::people::People;
 use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
@@ -86,6 +88,20 @@ impl Rooms {
         let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
         let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
         let high_water = clock_watch::high_water(&*store, &audit).await?;
+        let break_glass = Arc::new(BreakGlass::new(breakglass::service::Services {
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            policy: Arc::clone(&policy),
+            catalog: Arc::clone(&catalog),
+            people: Arc::new(People::new(Arc::clone(&federation))),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
+            entropy: Arc::clone(&entropy),
+            clock: Arc::clone(&clock),
+            settings: breakglass::Settings::default(),
+            hooks: Vec::new(),
+            sessions: None,
+        }));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -97,6 +113,7 @@ impl Rooms {
             rate: rate.clone(),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),
+            break_glass: Arc::clone(&break_glass),
         });
         let tokens = Tokens::new(tokens::Services {
             issuer: settings.server.issuer.as_str().to_owned(),
