@@ -55,6 +55,7 @@ const DOOR: &[&str] = &[
     "locks",
     "principal",
     "grants",
+    "people",
     "federation::UnverifiedToken",
 ];
 
