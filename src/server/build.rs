@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{
 };
 
 use super::certificates::Certificates;
+use super::clock_watch::{self, ClockWatch};
 use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ use crate::http::{
 use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};
 use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
+use crate::locks::service::LockBook;
 use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
@@ -46,6 +48,8 @@ pub(super) struct Rooms {
     pub(super) federation: Arc<Federation>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) exchange: Arc<Exchange>,
+    pub(super) locks: Arc<LockBook>,
+    pub(super) clock_watch: ClockWatch,
     pub(super) abuse: Arc<AbuseLimit>,
     pub(super) rate: PrincipalRate,
     certificates: Option<Certificates>,
@@ -78,6 +82,8 @@ impl Rooms {
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
         let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
+        let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
+        let high_water = clock_watch::high_water(&*store, &audit).await?;
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -87,7 +93,16 @@ impl Rooms {
             audit: audit.clone(),
             clock: Arc::clone(&clock),
             rate: rate.clone(),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
         });
+        let clock_watch = ClockWatch::new(
+            high_water,
+            Arc::clone(&store),
+            audit.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         Ok(Self {
             clock,
             entropy,
@@ -97,6 +112,8 @@ impl Rooms {
             federation,
             policy,
             exchange: Arc::new(exchange),
+            locks,
+            clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
             certificates: settings
@@ -223,6 +240,19 @@ async fn key_service(
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
     Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+}
+
+async fn lock_book(
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    policy: &Arc<PolicyEngine>,
+    catalog: &Arc<Catalog>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<LockBook>, StartError> {
+    let (store, policy, catalog) = (Arc::clone(store), Arc::clone(policy), Arc::clone(catalog));
+    let (clock, entropy) = (Arc::clone(clock), Arc::clone(entropy));
+    Ok(Arc::new(LockBook::open(store, audit.clone(), policy, catalog, clock, entropy).await?))
 }
 
 async fn aws_issuer(

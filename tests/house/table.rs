@@ -18,6 +18,7 @@ const ROOMS: &[&str] = &[
     "breakglass",
     "locks",
     "notify",
+    "people",
     "store",
 ];
 
