@@ -7,8 +7,6 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -19,6 +17,7 @@ use super::error::ApiError;
 use crate::audit::merkle::leaf_hash;
 use crate::http::routes::{ENTRIES, PROOF};
 use crate::people::Caller;
+use crate::secret::Fingerprint;
 
 /// How many entries an answer has, when the caller does not say.
 const USUAL_PAGE: u32 = 100;
@@ -38,8 +37,8 @@ struct Entries {
 #[derive(Serialize)]
 struct EntryView {
     index: u64,
-    /// RFC 6962 §2.1, of the entry's bytes exactly as they stand in `entry`; base64.
-    leaf_hash: String,
+    /// RFC 6962 §2.1, of the entry's bytes exactly as they stand in `entry`.
+    leaf_hash: Fingerprint,
     entry: Box<RawValue>,
 }
 
@@ -92,7 +91,7 @@ impl ApiDoor {
 impl EntryView {
     fn of(index: u64, bytes: &[u8]) -> Result<Self, ApiError> {
         let entry = serde_json::from_slice(bytes).map_err(unreadable)?;
-        Ok(Self { index, leaf_hash: STANDARD.encode(leaf_hash(bytes)), entry })
+        Ok(Self { index, leaf_hash: Fingerprint::from_bytes(leaf_hash(bytes)), entry })
     }
 }
 
