@@ -51,7 +51,7 @@ pub(super) struct Rooms {
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
-    pub(super) breakglass: Arc<BreakGlass>,
+    pub(super) break_glass: Arc<BreakGlass>,
     pub(super) locks: Arc<LockBook>,
     pub(super) clock_watch: ClockWatch,
     pub(super) abuse: Arc<AbuseLimit>,
@@ -89,7 +89,7 @@ impl Rooms {
         let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
         let high_water = clock_watch::high_water(&*store, &audit).await?;
         let people = Arc::new(People::new(Arc::clone(&federation)));
-        let breakglass = Arc::new(BreakGlass::new(breakglass::service::Services {
+        let break_glass = Arc::new(BreakGlass::new(breakglass::service::Services {
             store: Arc::clone(&store),
             audit: audit.clone(),
             policy: Arc::clone(&policy),
@@ -114,6 +114,7 @@ impl Rooms {
             rate: rate.clone(),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),
+            break_glass: Arc::clone(&break_glass),
         });
         let clock_watch = ClockWatch::new(
             high_water,
@@ -132,7 +133,7 @@ impl Rooms {
             policy,
             exchange: Arc::new(exchange),
             people,
-            breakglass,
+            break_glass,
             locks,
             clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
@@ -199,7 +200,7 @@ impl Rooms {
     fn api(&self) -> ApiServices {
         ApiServices {
             people: Arc::clone(&self.people),
-            breakglass: Arc::clone(&self.breakglass),
+            breakglass: Arc::clone(&self.break_glass),
             locks: Arc::clone(&self.locks),
             audit: self.audit.clone(),
             abuse: Arc::clone(&self.abuse),
