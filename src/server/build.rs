@@ -32,6 +32,7 @@ use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
+use crate::tokens::{self, Tokens};
 
 /// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
 pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
@@ -53,6 +54,7 @@ pub(super) struct Rooms {
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
     pub(super) locks: Arc<LockBook>,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) clock_watch: ClockWatch,
     pub(super) abuse: Arc<AbuseLimit>,
     pub(super) rate: PrincipalRate,
@@ -116,6 +118,15 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             break_glass: Arc::clone(&break_glass),
         });
+        let tokens = Tokens::new(tokens::Services {
+            issuer: settings.server.issuer.as_str().to_owned(),
+            ring: keys.ring(),
+            federation: Arc::clone(&federation),
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
+        });
         let clock_watch = ClockWatch::new(
             high_water,
             Arc::clone(&store),
@@ -135,6 +146,7 @@ impl Rooms {
             people,
             break_glass,
             locks,
+            tokens: Arc::new(tokens),
             clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
