@@ -125,7 +125,9 @@ impl Writer {
         let staged = Staged::new(&head, &winners);
         unit.append(&staged.rows, &staged.hashes, &staged.head).await?;
         unit.commit().await?;
+        let size = staged.head.size;
         self.state.tip.store(Arc::new(staged.head));
+        self.state.size.send_replace(size);
         let mut indexes = head.size..;
         let mut place = |()| indexes.next().ok_or(RecordError::Unavailable);
         Ok(admitted.into_iter().map(|admission| admission.and_then(&mut place)).collect())

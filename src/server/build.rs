@@ -14,13 +14,13 @@ use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::{self, service::BreakGlass};
 use crate::clock::Clock;
-use crate::config::{AwsSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::config::{AwsSettings, BreakGlassSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
-    AbuseLimit, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor,
+    AbuseLimit, ApiDoor, ApiServices, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor,
     PublicDoors, Readiness,
 };
 use crate::issuance::aws::{self, StsClient};
@@ -51,6 +51,8 @@ pub(super) struct Rooms {
     pub(super) federation: Arc<Federation>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) exchange: Arc<Exchange>,
+    people: Arc<People>,
+    pub(super) break_glass: Arc<BreakGlass>,
     pub(super) locks: Arc<LockBook>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock_watch: ClockWatch,
@@ -88,17 +90,18 @@ impl Rooms {
         let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
         let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
         let high_water = clock_watch::high_water(&*store, &audit).await?;
+        let people = Arc::new(People::new(Arc::clone(&federation)));
         let break_glass = Arc::new(BreakGlass::new(breakglass::service::Services {
             store: Arc::clone(&store),
             audit: audit.clone(),
             policy: Arc::clone(&policy),
             catalog: Arc::clone(&catalog),
-            people: Arc::new(People::new(Arc::clone(&federation))),
+            people: Arc::clone(&people),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),
             entropy: Arc::clone(&entropy),
             clock: Arc::clone(&clock),
-            settings: breakglass::Settings::default(),
+            settings: breakglass_settings(settings.breakglass),
             hooks: Vec::new(),
             sessions: None,
         }));
@@ -140,6 +143,8 @@ impl Rooms {
             federation,
             policy,
             exchange: Arc::new(exchange),
+            people,
+            break_glass,
             locks,
             tokens: Arc::new(tokens),
             clock_watch,
@@ -200,6 +205,19 @@ impl Rooms {
                 Arc::clone(&self.clock),
             )),
             log: Arc::new(LogDoor::new(self.audit.clone())),
+            api: Arc::new(ApiDoor::new(self.api(), limits.max_body_bytes, limits.request_timeout / 2)),
+        }
+    }
+
+    fn api(&self) -> ApiServices {
+        ApiServices {
+            people: Arc::clone(&self.people),
+            breakglass: Arc::clone(&self.break_glass),
+            locks: Arc::clone(&self.locks),
+            audit: self.audit.clone(),
+            abuse: Arc::clone(&self.abuse),
+            rate: self.rate.clone(),
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -319,6 +337,12 @@ fn metadata(server: &ServerSettings, keys: &KeySettings, catalog: &Catalog) -> M
         .flatten()
         .collect();
     Metadata::new(server.issuer.as_str(), keys.algorithm.as_str(), scopes.into_iter().collect())
+}
+
+fn breakglass_settings(settings: BreakGlassSettings) -> breakglass::Settings {
+    let mut breakglass = breakglass::Settings::default();
+    breakglass.rules.request_ttl = settings.request_ttl;
+    breakglass
 }
 
 fn rate_settings(rate: Rate) -> RateSettings {

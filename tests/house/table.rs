@@ -57,6 +57,7 @@ const DOOR: &[&str] = &[
     "locks",
     "principal",
     "grants",
+    "people",
     "federation::UnverifiedToken",
 ];
 
