@@ -90,7 +90,12 @@ mod tests {
               "may_request": false, "max_duration": "1h", "max_ttl": "15m" },
             { "name": "ledger-api", "kind": "jwt", "scope": "ledger.read", "break_glass": false, "max_ttl": "15m" },
         ] });
-        insta::assert_snapshot!(render(&answer).unwrap(), @"");
+        insta::assert_snapshot!(render(&answer).unwrap(), @r"
+        GRANT       KIND  BREAK-GLASS  AT MOST  APPROVALS  SCOPES OR ACCOUNT
+        prod-admin  aws   you may ask  4h       2          123456789012
+        ledger-fix  jwt   not for you  1h       -          ledger.read ledger.write
+        ledger-api  jwt   no           15m      -          ledger.read
+        ");
         assert_eq!(render(&json!({ "grants": [] })).unwrap(), "nothing that you may ask for");
         assert!(render(&json!({ "grants": [{}] })).is_err());
     }

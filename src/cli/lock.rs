@@ -280,7 +280,11 @@ mod tests {
             { "id": "lck-2", "target": { "principal": "vendor|v7" }, "reason": "b", "by": by, "recorded": false,
               "at": "2026-11-22T16:00:00Z", "until": "2026-11-22T17:00:00Z" },
         ] });
-        insta::assert_snapshot!(list(&answer).unwrap(), @"");
+        insta::assert_snapshot!(list(&answer).unwrap(), @r"
+        ID     TARGET               SINCE                 UNTIL                 BY           IN THE LOG  REASON
+        lck-1  all                  2026-11-22T16:00:00Z  lifted                customer|op  yes         a\u{1b}[1m
+        lck-2  principal vendor|v7  2026-11-22T16:00:00Z  2026-11-22T17:00:00Z  customer|op  not yet     b
+        ");
         assert_eq!(list(&json!({ "locks": [] })).unwrap(), "nothing is locked");
         assert!(list(&json!({})).is_err());
     }

@@ -68,7 +68,13 @@ mod tests {
     fn the_part_that_decides_comes_before_the_name() {
         let me = json!({ "issuer": "vendor", "subject": "v7", "name": "Vera\u{202e}", "groups": ["oncall", "a,b"],
                          "may_approve": false, "token_expires_at": "2026-11-22T17:00:00Z" });
-        insta::assert_snapshot!(render(&me).unwrap(), @"");
+        insta::assert_snapshot!(render(&me).unwrap(), @r"
+        you are      vendor|v7
+        name         Vera\u{202e}
+        groups       oncall, a,b
+        may approve  never: your issuer is barred from it
+        token ends   2026-11-22T17:00:00Z
+        ");
         assert!(render(&json!({})).is_err());
     }
 }

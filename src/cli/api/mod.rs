@@ -32,13 +32,13 @@ const STREAM: Duration = Duration::from_hours(24);
 pub(super) struct PersonArgs {
     /// The file with your own OIDC token; `-` is standard input. It is read again for every request, so that whatever
     /// renews it may do so.
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_SUBJECT_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_SUBJECT_TOKEN_FILE", hide_env_values = true)]
     subject_token_file: Option<PathBuf>,
     /// The broker.
-    #[arg(long, value_name = "URL", env = "TIDEGATE_URL")]
+    #[arg(long, value_name = "URL", env = "TIDEGATE_URL", hide_env_values = true)]
     broker: String,
     /// Trust these authorities (PEM) instead of the system's.
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_CA_FILE")]
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CA_FILE", hide_env_values = true)]
     ca_file: Option<PathBuf>,
 }
 

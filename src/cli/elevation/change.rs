@@ -21,8 +21,6 @@ pub(in crate::cli) const NOT_RECORDED: &str = "It is in force from now on, but t
 /// Arguments of `approve`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ApproveArgs {
-    #[command(flatten)]
-    one: OneArgs,
     /// A word to who asked.
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
@@ -32,16 +30,18 @@ pub(in crate::cli) struct ApproveArgs {
     /// For at most these scopes, separated by spaces.
     #[arg(long, value_name = "SCOPES")]
     scope: Option<String>,
+    #[command(flatten)]
+    one: OneArgs,
 }
 
 /// Arguments of `deny` and `revoke`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ReasonArgs {
-    #[command(flatten)]
-    one: OneArgs,
     /// Why; it stays in the log for ever.
     #[arg(long, value_name = "TEXT", value_parser = words)]
     reason: String,
+    #[command(flatten)]
+    one: OneArgs,
 }
 
 impl ApproveArgs {

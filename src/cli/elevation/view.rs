@@ -273,12 +273,34 @@ pub(in crate::cli) mod tests {
 
     #[test]
     fn an_elevation_is_shown_with_everything_that_an_approver_needs() {
-        insta::assert_snapshot!(view("active").render(NOW), @"");
+        insta::assert_snapshot!(view("active").render(NOW), @r"
+        elevation   elv-01
+        state       active: 58m48s left
+        grant       prod-admin
+        requester   Vera (vendor|v7)
+        reason      disk full\u{1b}[2J
+        duration    1h (2h was asked for)
+        asked at    2026-11-22T16:00:00Z
+        starts at   2026-11-22T16:02:00Z
+        ends at     2026-11-22T17:02:00Z
+        approvals   1 of 2
+                    Ann (customer|a1) at 2026-11-22T16:02:00Z, for at most 1h, saying go
+        decided by  customer/people.cedar#two
+                    vendor/needs.cedar#ours
+
+        WHEN                  WHAT       WHO               NOTE
+        2026-11-22T16:00:00Z  requested  Vera (vendor|v7)  -
+        2026-11-22T16:02:00Z  activated  the clock         -
+        ");
     }
 
     #[test]
     fn a_list_has_a_line_for_each() {
-        insta::assert_snapshot!(list(&[view("active"), view("requested")], NOW), @"");
+        insta::assert_snapshot!(list(&[view("active"), view("requested")], NOW), @r"
+        ID      STATE      GRANT       REQUESTER         DURATION  STANDING                        REASON
+        elv-01  active     prod-admin  Vera (vendor|v7)  1h        58m48s left                     disk full\u{1b}[2J
+        elv-01  requested  prod-admin  Vera (vendor|v7)  1h        1 of 2 approvals, waits 56m48s  disk full\u{1b}[2J
+        ");
         assert_eq!(list(&[], NOW), "no elevation that you may see");
     }
 }
