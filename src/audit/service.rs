@@ -175,6 +175,8 @@ struct Shared {
 pub(super) struct LogState {
     /// The newest durable head.
     pub(super) tip: ArcSwap<LogHead>,
+    /// Its size, for those who wait for it to grow.
+    pub(super) size: watch::Sender<u64>,
     /// Did the last commit succeed?
     pub(super) healthy: AtomicBool,
 }
@@ -191,7 +193,9 @@ impl AuditLog {
         let reader = LogReader::new(Arc::clone(&store));
         let head = store.head().await?;
         reader.check_head(&head).await?;
-        let latest = Arc::new(LogState { tip: ArcSwap::from_pointee(head), healthy: AtomicBool::new(true) });
+        let size = watch::channel(head.size).0;
+        let tip = ArcSwap::from_pointee(head);
+        let latest = Arc::new(LogState { tip, size, healthy: AtomicBool::new(true) });
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (ending, ended) = watch::channel(());
         tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
@@ -227,6 +231,11 @@ impl AuditLog {
     /// How many entries are durable.
     pub fn size(&self) -> u64 {
         self.shared.state.tip.load().size
+    }
+
+    /// The size, and whenever it grows.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shared.state.size.subscribe()
     }
 
     /// When the last durable entry was recorded.

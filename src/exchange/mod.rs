@@ -5,6 +5,7 @@
 //! credential. Knows no door, no dialect, no status code.
 
 mod fit;
+mod gate;
 mod rate;
 mod record;
 mod refusal;
@@ -20,13 +21,14 @@ pub use rate::{PrincipalRate, RateSettings};
 pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
 
 use crate::audit::{AuditLog, Receipt};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, Grant, GrantKind, Lifetime};
 use crate::ids::{GrantName, RequestId, Scope};
 pub use crate::issuance::OpenCredential;
 use crate::issuance::aws::Plan;
 use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder};
+use crate::locks::service::LockBook;
 use crate::policy::{IssueQuestion, Permit, PolicyEngine};
 use crate::principal::{self, Authentication, Principal, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
@@ -113,6 +115,10 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// How often one principal may come.
     pub rate: PrincipalRate,
+    /// What is frozen.
+    pub locks: Arc<LockBook>,
+    /// Whether the clock can be right.
+    pub high_water: Arc<HighWater>,
 }
 
 /// The use case.
@@ -177,6 +183,7 @@ impl Exchange {
 
     /// Steps 3 to 7 for an identified caller.
     async fn decide_and_issue(&self, attempt: Attempt<'_>, replay: &ReplayClaims) -> Result<Issued, Stop> {
+        self.gate(attempt)?;
         let grant = self.resolve(attempt)?;
         let permit = self.timed(Step::Decide, async { self.decide(attempt, &grant) }).await?;
         let credential = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
@@ -263,7 +270,7 @@ impl Exchange {
         let unrecorded = OnceLock::new();
         let intent = |plan: &Plan| {
             let event = record::intent_event(attempt, permit.grant(), plan);
-            let recorded = self.record_intent(attempt, event, replay);
+            let recorded = self.record_intent(attempt, permit, event, replay);
             recorded.inspect_err(|error| _ = unrecorded.set(*error))
         };
         let outcome = issuer.issue(order, intent).await;

@@ -39,10 +39,12 @@ impl PrincipalRate {
 
     /// Takes one from the principal's bucket.
     pub(super) fn check(&self, principal: &PrincipalId) -> Result<(), Refusal> {
-        match &self.0 {
-            Some(limiter) if limiter.check_key(principal).is_err() => Err(Refusal::PrincipalRate),
-            _ => Ok(()),
-        }
+        if self.admits(principal) { Ok(()) } else { Err(Refusal::PrincipalRate) }
+    }
+
+    /// Takes one from the principal's bucket; `false` when it is empty.
+    pub fn admits(&self, principal: &PrincipalId) -> bool {
+        self.0.as_ref().is_none_or(|limiter| limiter.check_key(principal).is_ok())
     }
 
     /// Forgets principals whose bucket is full again. Call it every now and then: memory stays bounded by who came

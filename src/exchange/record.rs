@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Attempt, Caller, Exchange, ExchangeError, Fault, Refusal, TargetRefusal};
 use crate::audit::{
-    CredentialRecord, Effect, Event, GrantRecord, PolicyRecord, PrincipalRecord, Receipt, RecordError,
-    Submission, TokenRecord,
+    CredentialRecord, Effect, Event, GrantRecord, Overtaken, PolicyRecord, PrincipalRecord, Receipt,
+    RecordError, Submission, TokenRecord,
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
@@ -39,6 +39,10 @@ impl From<RecordError> for Stop {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Replayed => Self::Refused(Refusal::Replayed),
+            RecordError::Overtaken(Overtaken::Lock) => {
+                let why = "a lock came into force meanwhile".to_owned();
+                Self::Refused(Refusal::Target(TargetRefusal::Locked(why)))
+            }
             RecordError::Unavailable
             | RecordError::TooLarge
             | RecordError::Overtaken(_)
@@ -122,7 +126,9 @@ impl Exchange {
             elevation: None,
             source_ip: attempt.request.source_ip,
         };
+        let unless_locked = self.unless_locked(attempt, permit.elevation().map(|elevation| elevation.id));
         let submission = Submission::new(attempt.request.request_id, event).with(replay.to_take());
+        let submission = submission.only_if(unless_locked);
         Ok(self.services.audit.record(submission).await?)
     }
 
@@ -130,10 +136,13 @@ impl Exchange {
     pub(super) async fn record_intent(
         &self,
         attempt: Attempt<'_>,
+        permit: &Permit,
         event: Event,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
+        let unless_locked = self.unless_locked(attempt, permit.elevation().map(|elevation| elevation.id));
         let submission = Submission::new(attempt.request.request_id, event).with(replay.to_take());
+        let submission = submission.only_if(unless_locked);
         self.services.audit.record(submission).await?;
         replay.mark_taken();
         Ok(())

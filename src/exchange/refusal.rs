@@ -3,6 +3,7 @@
 //! Neither knows a status code: each door has its own dialect. `Display` of a refusal is safe to show to a stranger;
 //! `detail` is for the operator's log and the audit log.
 
+use crate::clock::RolledBack;
 use crate::federation::TokenRefusal;
 use crate::grants::AskError;
 use crate::ids::IssuerName;
@@ -26,7 +27,7 @@ pub enum Refusal {
     /// A single-use token came a second time.
     #[error("the token was presented before; its issuer is configured for single use, so fetch a new one")]
     Replayed,
-    /// Unknown grant, policy denial, no elevation: to a stranger they look the same.
+    /// Unknown grant, policy denial, no elevation, a lock: to a stranger they look the same.
     #[error("the grant does not exist or the policy does not permit it")]
     Target(TargetRefusal),
     /// A scope that the grant does not have.
@@ -63,6 +64,8 @@ pub enum TargetRefusal {
     Denied(String),
     /// A break-glass grant without an active elevation.
     NoElevation,
+    /// A lock stops it; which one is for the record.
+    Locked(String),
 }
 
 impl Refusal {
@@ -76,6 +79,7 @@ impl Refusal {
             Self::Target(TargetRefusal::Unknown) => "unknown_grant",
             Self::Target(TargetRefusal::Denied(_)) => "policy_denied",
             Self::Target(TargetRefusal::NoElevation) => "no_elevation",
+            Self::Target(TargetRefusal::Locked(_)) => "locked",
             Self::Scope => "scope_outside_grant",
             Self::TokenType => "token_type_mismatch",
             Self::Lifetime(_) => "lifetime",
@@ -89,7 +93,7 @@ impl Refusal {
     pub fn detail(&self) -> String {
         match self {
             Self::Target(TargetRefusal::Unknown) => "no grant has that name".to_owned(),
-            Self::Target(TargetRefusal::Denied(why)) => why.clone(),
+            Self::Target(TargetRefusal::Denied(why) | TargetRefusal::Locked(why)) => why.clone(),
             Self::Scoping { cause, .. } => cause.clone(),
             Self::Target(TargetRefusal::NoElevation) => {
                 "a break-glass grant needs an active elevation".to_owned()
@@ -114,6 +118,9 @@ pub enum Fault {
     /// No signing key, no randomness.
     #[error("signing is unavailable: {0}")]
     Signing(String),
+    /// A clock that stepped back would make what ended valid again.
+    #[error("{0}")]
+    Clock(RolledBack),
 }
 
 impl Fault {
@@ -124,6 +131,7 @@ impl Fault {
             Self::IssuerKeys(_) => "issuer_keys",
             Self::Sts(_) => "sts",
             Self::Signing(_) => "signing",
+            Self::Clock(_) => "clock",
         }
     }
 }

@@ -51,7 +51,8 @@ impl Form {
         Self::parse(&bytes, known)
     }
 
-    fn parse(bytes: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
+    /// Reads what arrived; also a query, which is spelt the same.
+    pub(super) fn parse(bytes: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
         check_encoding(bytes)?;
         let mut given = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(bytes) {

@@ -2,6 +2,7 @@
 //! know how anything is decided, made or kept.
 
 mod abuse;
+mod api;
 mod edge;
 mod form;
 mod log;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use abuse::AbuseLimit;
+pub use api::{ApiDoor, ApiServices};
 pub use edge::{Edge, EdgeSettings};
 pub use log::LogDoor;
 pub use oauth::OauthDoor;
@@ -33,6 +35,8 @@ pub struct PublicDoors {
     pub metadata: Arc<MetadataDoor>,
     /// `/log/…`
     pub log: Arc<LogDoor>,
+    /// `/v1/…`
+    pub api: Arc<ApiDoor>,
 }
 
 /// Every public route behind the edge: request ids, limits, time-outs, panics.
@@ -41,6 +45,7 @@ pub fn public(doors: &PublicDoors, edge: &Arc<Edge>) -> Router {
         .merge(oauth::routes(&doors.oauth))
         .merge(wellknown::routes(&doors.metadata))
         .merge(log::routes(&doors.log))
+        .merge(api::routes(&doors.api))
         .merge(openapi::routes());
     edge::wrap(router, edge)
 }

@@ -8,6 +8,8 @@ pub enum Access {
     Public,
     /// The request carries a subject token that is verified.
     SubjectToken,
+    /// The request carries a person's token (RFC 6750); policy decides what they may do.
+    Person,
     /// Whoever reaches the ops listener; it only reads.
     OpsListener,
     /// The request proves possession of the key-encryption key.
@@ -54,6 +56,42 @@ pub(super) const LOG_KEY: Route = public_get("/log/key");
 pub(super) const TILE: Route = public_get("/log/tile/{*path}");
 pub(super) const OPENAPI: Route = public_get("/openapi.json");
 
+const fn person_get(path: &'static str) -> Route {
+    Route { method: "GET", path, access: Access::Person, writes: Writes::Nothing }
+}
+
+const fn person_post(path: &'static str, entries: &'static [&'static str]) -> Route {
+    Route { method: "POST", path, access: Access::Person, writes: Writes::Entries(entries) }
+}
+
+pub(super) const REQUEST: Route = person_post("/v1/elevations", &["elevation.requested", "elevation.refused"]);
+pub(super) const ELEVATIONS: Route = person_get("/v1/elevations");
+pub(super) const ELEVATION: Route = person_get("/v1/elevations/{id}");
+pub(super) const APPROVE: Route = person_post(
+    "/v1/elevations/{id}/approve",
+    &["elevation.approved", "elevation.activated", "elevation.refused"],
+);
+pub(super) const DENY: Route =
+    person_post("/v1/elevations/{id}/deny", &["elevation.denied", "elevation.refused"]);
+pub(super) const WITHDRAW: Route =
+    person_post("/v1/elevations/{id}/withdraw", &["elevation.withdrawn", "elevation.refused"]);
+pub(super) const END: Route = person_post("/v1/elevations/{id}/end", &["elevation.ended", "elevation.refused"]);
+pub(super) const REVOKE: Route =
+    person_post("/v1/elevations/{id}/revoke", &["elevation.revoked", "elevation.refused"]);
+pub(super) const SET_LOCK: Route = person_post("/v1/locks", &["lock.set", "elevation.refused"]);
+pub(super) const LOCKS: Route = person_get("/v1/locks");
+pub(super) const LOCK: Route = Route {
+    method: "DELETE",
+    path: "/v1/locks/{id}",
+    access: Access::Person,
+    writes: Writes::Entries(&["lock.lifted", "elevation.refused"]),
+};
+pub(super) const GRANTS: Route = person_get("/v1/grants");
+pub(super) const WHOAMI: Route = person_get("/v1/whoami");
+pub(super) const ENTRIES: Route = person_get("/v1/audit/entries");
+pub(super) const PROOF: Route = person_get("/v1/audit/entries/{index}/proof");
+pub(super) const EVENTS: Route = person_get("/v1/events");
+
 const fn ops_get(path: &'static str) -> Route {
     Route { method: "GET", path, access: Access::OpsListener, writes: Writes::Nothing }
 }
@@ -71,8 +109,32 @@ pub(super) const ROTATE: Route = Route {
 };
 
 /// What the public listener serves.
-pub const PUBLIC_ROUTES: [Route; 8] =
-    [TOKEN, OPENID_CONFIGURATION, OAUTH_METADATA, JWKS, CHECKPOINT, LOG_KEY, TILE, OPENAPI];
+pub const PUBLIC_ROUTES: [Route; 24] = [
+    TOKEN,
+    OPENID_CONFIGURATION,
+    OAUTH_METADATA,
+    JWKS,
+    CHECKPOINT,
+    LOG_KEY,
+    TILE,
+    OPENAPI,
+    REQUEST,
+    ELEVATIONS,
+    ELEVATION,
+    APPROVE,
+    DENY,
+    WITHDRAW,
+    END,
+    REVOKE,
+    SET_LOCK,
+    LOCKS,
+    LOCK,
+    GRANTS,
+    WHOAMI,
+    ENTRIES,
+    PROOF,
+    EVENTS,
+];
 
 /// What the ops listener serves.
 pub const OPS_ROUTES: [Route; 5] = [HEALTHZ, READYZ, METRICS, KEYS, ROTATE];

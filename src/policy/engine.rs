@@ -26,25 +26,25 @@ use crate::secret::Fingerprint;
 pub struct PolicyEngine {
     dir: PathBuf,
     catalog: Catalog,
-    live: ArcSwap<Loaded>,
+    pub(super) live: ArcSwap<Loaded>,
     /// Two reloads at once could put the older set over the newer.
     reloading: Mutex<()>,
 }
 
 /// One valid state of the folder, ready to decide.
 #[derive(Debug)]
-struct Loaded {
+pub(super) struct Loaded {
     digest: PolicyDigest,
-    authors: Vec<Author>,
-    words: Vocabulary,
+    pub(super) authors: Vec<Author>,
+    pub(super) words: Vocabulary,
     actions: HashMap<Action, EntityUid>,
-    index: Index,
+    pub(super) index: Index,
     grants: HashMap<GrantName, (Fingerprint, GrantFacts)>,
     authorizer: Authorizer,
 }
 
 /// No, before the digest is added.
-type Refusal = (DenialReason, Vec<PolicyRef>);
+pub(super) type Refusal = (DenialReason, Vec<PolicyRef>);
 
 impl PolicyEngine {
     /// Reads, strictly validates and indexes the folder for the grants in `catalog`.
@@ -167,7 +167,7 @@ impl Loaded {
         self.decide(candidates, &request, &entities)
     }
 
-    fn person(&self, question: &PersonQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
+    pub(super) fn person(&self, question: &PersonQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
         let (wish, words) = (&question.wish, &self.words);
         let action = wish.action();
         let grant = self.grant_facts(wish.grant())?;
@@ -191,7 +191,7 @@ impl Loaded {
     }
 
     /// A grant that is not exactly the one that was indexed has other labels or sets, perhaps; nothing is guessed.
-    fn grant_facts(&self, grant: &Grant) -> Result<&GrantFacts, Refusal> {
+    pub(super) fn grant_facts(&self, grant: &Grant) -> Result<&GrantFacts, Refusal> {
         match self.grants.get(&grant.name) {
             Some((version, facts)) if *version == grant.version => Ok(facts),
             _ => Err(unknown(grant)),

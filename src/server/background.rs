@@ -9,11 +9,14 @@ use tokio::task::JoinSet;
 
 use super::build::Rooms;
 use crate::audit::Event;
+use crate::store::StoreError;
 
 /// How soon a changed policy or certificate file is noticed without a signal.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 const KEYS_EVERY: Duration = Duration::from_secs(15);
 const FORGET_EVERY: Duration = Duration::from_secs(30);
+/// How soon what time has made true of an elevation is written down, an ended lock is written down, an unrecorded one is tried again, and a clock that stepped back is noticed.
+const SECOND: Duration = Duration::from_secs(1);
 /// Expired replay claims deleted in one transaction: a long delete would hold the writer. Entries wait in between.
 const PURGE_AT_ONCE: u32 = 5_000;
 
@@ -27,6 +30,9 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
         rooms.reload_certificates();
     });
     repeat(&mut tasks, rooms, FORGET_EVERY, forget);
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.breakglass.sweep().await });
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.locks.tick().await });
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.clock_watch.look().await });
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(WATCH_EVERY).await;
@@ -80,13 +86,21 @@ pub(super) async fn reload_policies(rooms: &Rooms) {
 async fn forget(rooms: Arc<Rooms>) {
     rooms.rate.forget_idle();
     rooms.abuse.forget_idle();
-    let at = rooms.clock.now();
+    let (store, at) = (&rooms.store, rooms.clock.now());
+    purge("expired replay claims", || store.purge_claims(at, PURGE_AT_ONCE)).await;
+    purge("answers, revoked tokens and locks that ended", || store.purge_breakglass(at, PURGE_AT_ONCE)).await;
+}
+
+async fn purge<F>(what: &str, once: impl Fn() -> F)
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
     loop {
-        match rooms.store.purge_claims(at, PURGE_AT_ONCE).await {
+        match once().await {
             Ok(gone) if gone < u64::from(PURGE_AT_ONCE) => return,
             Ok(_) => {}
             Err(cause) => {
-                tracing::warn!(%cause, "expired replay claims were not forgotten");
+                tracing::warn!(%cause, what, "what is over was not forgotten");
                 return;
             }
         }

@@ -9,21 +9,25 @@ use metrics_exporter_prometheus::{
 };
 
 use super::certificates::Certificates;
+use super::clock_watch::{self, ClockWatch};
 use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
+use crate::breakglass::{self, service::BreakGlass};
 use crate::clock::Clock;
-use crate::config::{AwsSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::config::{AwsSettings, BreakGlassSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
-    AbuseLimit, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor,
+    AbuseLimit, ApiDoor, ApiServices, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor,
     PublicDoors, Readiness,
 };
 use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};
 use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
+use crate::locks::service::LockBook;
+use crate::people::People;
 use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
@@ -46,6 +50,10 @@ pub(super) struct Rooms {
     pub(super) federation: Arc<Federation>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) exchange: Arc<Exchange>,
+    people: Arc<People>,
+    pub(super) breakglass: Arc<BreakGlass>,
+    pub(super) locks: Arc<LockBook>,
+    pub(super) clock_watch: ClockWatch,
     pub(super) abuse: Arc<AbuseLimit>,
     pub(super) rate: PrincipalRate,
     certificates: Option<Certificates>,
@@ -78,6 +86,23 @@ impl Rooms {
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
         let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
+        let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
+        let high_water = clock_watch::high_water(&*store, &audit).await?;
+        let people = Arc::new(People::new(Arc::clone(&federation)));
+        let breakglass = Arc::new(BreakGlass::new(breakglass::service::Services {
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            policy: Arc::clone(&policy),
+            catalog: Arc::clone(&catalog),
+            people: Arc::clone(&people),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
+            entropy: Arc::clone(&entropy),
+            clock: Arc::clone(&clock),
+            settings: breakglass_settings(settings.breakglass),
+            hooks: Vec::new(),
+            sessions: None,
+        }));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -87,7 +112,16 @@ impl Rooms {
             audit: audit.clone(),
             clock: Arc::clone(&clock),
             rate: rate.clone(),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
         });
+        let clock_watch = ClockWatch::new(
+            high_water,
+            Arc::clone(&store),
+            audit.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         Ok(Self {
             clock,
             entropy,
@@ -97,6 +131,10 @@ impl Rooms {
             federation,
             policy,
             exchange: Arc::new(exchange),
+            people,
+            breakglass,
+            locks,
+            clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
             certificates: settings
@@ -154,6 +192,19 @@ impl Rooms {
                 Arc::clone(&self.clock),
             )),
             log: Arc::new(LogDoor::new(self.audit.clone())),
+            api: Arc::new(ApiDoor::new(self.api(), limits.max_body_bytes, limits.request_timeout / 2)),
+        }
+    }
+
+    fn api(&self) -> ApiServices {
+        ApiServices {
+            people: Arc::clone(&self.people),
+            breakglass: Arc::clone(&self.breakglass),
+            locks: Arc::clone(&self.locks),
+            audit: self.audit.clone(),
+            abuse: Arc::clone(&self.abuse),
+            rate: self.rate.clone(),
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -225,6 +276,19 @@ async fn key_service(
     Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
 }
 
+async fn lock_book(
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    policy: &Arc<PolicyEngine>,
+    catalog: &Arc<Catalog>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<LockBook>, StartError> {
+    let (store, policy, catalog) = (Arc::clone(store), Arc::clone(policy), Arc::clone(catalog));
+    let (clock, entropy) = (Arc::clone(clock), Arc::clone(entropy));
+    Ok(Arc::new(LockBook::open(store, audit.clone(), policy, catalog, clock, entropy).await?))
+}
+
 async fn aws_issuer(
     settings: Option<&AwsSettings>,
     identity: AwsIdentity,
@@ -260,6 +324,12 @@ fn metadata(server: &ServerSettings, keys: &KeySettings, catalog: &Catalog) -> M
         .flatten()
         .collect();
     Metadata::new(server.issuer.as_str(), keys.algorithm.as_str(), scopes.into_iter().collect())
+}
+
+fn breakglass_settings(settings: BreakGlassSettings) -> breakglass::Settings {
+    let mut breakglass = breakglass::Settings::default();
+    breakglass.rules.request_ttl = settings.request_ttl;
+    breakglass
 }
 
 fn rate_settings(rate: Rate) -> RateSettings {

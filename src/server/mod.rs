@@ -4,6 +4,7 @@
 mod background;
 mod build;
 mod certificates;
+mod clock_watch;
 mod listen;
 mod tls;
 
@@ -77,6 +78,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Running {
     rooms: Arc<Rooms>,
+    api: Arc<http::ApiDoor>,
     public: Listener,
     ops: Listener,
     tasks: JoinSet<()>,
@@ -121,6 +123,7 @@ pub async fn start(settings: Settings, ports: Ports) -> Result<Running, StartErr
     let rooms = Arc::new(Box::pin(Rooms::build(settings, tls.clone(), ports)).await?);
     rooms.record_start().await?;
     let doors = rooms.doors();
+    let api = Arc::clone(&doors.api);
     let max_connections = server.limits.max_connections;
     let public = Listener::start(server.listen, tls, max_connections, http::public(&doors, &rooms.edge()))
         .map_err(|cause| StartError::Listen(server.listen, cause))?;
@@ -128,7 +131,7 @@ pub async fn start(settings: Settings, ports: Ports) -> Result<Running, StartErr
     let ops = Listener::start(server.ops_listen, None, max_connections, ops_router)
         .map_err(|cause| StartError::Listen(server.ops_listen, cause))?;
     let tasks = background::start(&rooms, metrics);
-    Ok(Running { rooms, public, ops, tasks })
+    Ok(Running { rooms, api, public, ops, tasks })
 }
 
 impl Running {
@@ -155,6 +158,7 @@ impl Running {
 
     /// Stops taking requests, finishes those in flight, writes the stop down and closes the log.
     pub async fn stop(mut self, reason: &str) {
+        self.api.stop_streams();
         tokio::join!(self.public.drain(DRAIN), self.ops.drain(DRAIN));
         self.tasks.shutdown().await;
         if let Err(cause) = self.rooms.record(Event::BrokerStopped { reason: reason.to_owned() }).await {

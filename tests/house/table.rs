@@ -18,6 +18,7 @@ const ROOMS: &[&str] = &[
     "breakglass",
     "locks",
     "notify",
+    "people",
     "store",
 ];
 
@@ -55,6 +56,7 @@ const DOOR: &[&str] = &[
     "locks",
     "principal",
     "grants",
+    "people",
     "federation::UnverifiedToken",
 ];
 

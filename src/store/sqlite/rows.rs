@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::StoreError;
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::secret::Fingerprint;
 use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow};
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>) that say the file itself is wrong.
@@ -85,8 +86,43 @@ pub(super) fn key(row: &SqliteRow) -> Result<KeyRow, StoreError> {
     })
 }
 
-fn moment(row: &SqliteRow, column: &str) -> Result<Option<Moment>, StoreError> {
+pub(super) fn moment(row: &SqliteRow, column: &str) -> Result<Option<Moment>, StoreError> {
     Ok(row.try_get::<Option<i64>, _>(column).map_err(broken)?.map(Moment::from_unix_millis))
+}
+
+/// A value that is kept as JSON text.
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+    what: &str,
+) -> Result<T, StoreError> {
+    let text: &str = row.try_get(column).map_err(broken)?;
+    // The parser's message can quote the text, which is not ours to show; line and column say enough.
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        StoreError::Corrupt(format!("a stored {what} cannot be read at line {line}, column {column}"))
+    })
+}
+
+pub(super) fn to_json<T: serde::Serialize>(value: &T, what: &str) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Corrupt(format!("{what} cannot be written: {error}")))
+}
+
+pub(super) fn fingerprint(row: &SqliteRow, column: &str) -> Result<Fingerprint, StoreError> {
+    let bytes: &[u8] = row.try_get(column).map_err(broken)?;
+    let bytes =
+        bytes.try_into().map_err(|_| StoreError::Corrupt(format!("a stored {column} has no 32 bytes")))?;
+    Ok(Fingerprint::from_bytes(bytes))
+}
+
+/// The one value of a query that always has one.
+pub(super) fn only<'r, T>(rows: &'r [SqliteRow]) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    let row = rows.first().ok_or_else(|| broken(sqlx::Error::RowNotFound))?;
+    row.try_get(0).map_err(broken)
 }
 
 fn unsigned(number: i64) -> Result<u64, StoreError> {

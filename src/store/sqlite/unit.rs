@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -20,7 +20,7 @@ use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
 /// Issuer and key of a claim.
 pub(super) type ClaimKey = (String, Vec<u8>);
 
-type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 /// Hands out the writing connection, one holder at a time, and makes a new one after a failure: a disk that has room
 /// again needs no restart.
@@ -96,7 +96,7 @@ pub(super) struct SqliteUnit {
     slot: OwnedMutexGuard<Slot>,
     /// As it was when the transaction began; nobody else can move it until the end.
     head: LogHead,
-    /// Nothing was written in this transaction yet.
+    /// Nothing was read or written in this transaction yet: it can begin again without anybody noticing.
     untouched: bool,
     /// What `append` left for the call that commits.
     finish: Option<Query>,
@@ -138,7 +138,7 @@ impl SqliteUnit {
 
     /// Returns how many rows changed. After an error the connection is given up: what state it is in is not worth
     /// knowing.
-    async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
+    pub(super) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
         self.untouched = false;
         match query.execute(self.slot.connection()?).await {
             Ok(done) => Ok(done.rows_affected()),
@@ -149,7 +149,9 @@ impl SqliteUnit {
         }
     }
 
-    async fn fetch(&mut self, query: Query) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
+    /// Every row; after an error as [`run`](Self::run).
+    pub(super) async fn fetch(&mut self, query: Query) -> Result<Vec<SqliteRow>, StoreError> {
+        self.untouched = false;
         match query.fetch_all(self.slot.connection()?).await {
             Ok(found) => Ok(found),
             Err(error) => {

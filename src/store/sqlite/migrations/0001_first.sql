@@ -47,3 +47,63 @@ CREATE TABLE probe (
     count INTEGER NOT NULL
 ) STRICT;
 INSERT INTO probe (id, count) VALUES (1, 0);
+
+-- The columns before `facts` are what is asked for in SQL; `facts` is all of it as JSON, and must agree with them.
+CREATE TABLE elevation (
+    id                TEXT PRIMARY KEY,
+    version           INTEGER NOT NULL CHECK (version > 0),
+    state             TEXT NOT NULL,
+    grant_name        TEXT NOT NULL,
+    requester_issuer  TEXT NOT NULL,
+    requester_subject TEXT NOT NULL,
+    open              INTEGER NOT NULL CHECK (open IN (0, 1)),
+    due_at            INTEGER,
+    facts             TEXT NOT NULL
+) STRICT;
+-- Ids carry the time of the request: their order is newest first, backwards.
+CREATE INDEX elevation_by_state ON elevation (state, id);
+CREATE INDEX elevation_by_grant ON elevation (grant_name, id);
+CREATE INDEX elevation_by_requester ON elevation (requester_issuer, requester_subject, id);
+CREATE INDEX elevation_due ON elevation (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX elevation_open_person ON elevation (requester_issuer, requester_subject) WHERE open = 1;
+CREATE INDEX elevation_open_grant ON elevation (grant_name) WHERE open = 1;
+
+-- Answers to requests with an idempotency key.
+CREATE TABLE answer (
+    key     BLOB PRIMARY KEY CHECK (length(key) = 32),
+    request BLOB NOT NULL CHECK (length(request) = 32),
+    outcome TEXT NOT NULL,
+    until   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answer_until ON answer (until);
+
+CREATE TABLE lock (
+    id    TEXT PRIMARY KEY,
+    until INTEGER,
+    facts TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Messages that wait for their receiver. Never a sequence twice, so that a late answer about one cannot hit another.
+CREATE TABLE outbox (
+    sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
+    hook      BLOB NOT NULL CHECK (length(hook) = 32),
+    elevation TEXT NOT NULL,
+    version   INTEGER NOT NULL,
+    body      TEXT NOT NULL,
+    attempts  INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    -- NULL until it was tried: due at once.
+    next_try  INTEGER
+) STRICT;
+CREATE INDEX outbox_by_receiver ON outbox (hook, elevation, sequence);
+
+CREATE TABLE revoked_token (
+    jti   TEXT PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX revoked_token_until ON revoked_token (until);
+
+-- One row, once there is one: the latest time that was seen.
+CREATE TABLE high_water (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
+) STRICT;
