@@ -106,7 +106,8 @@ pub(super) async fn read_body(mut response: reqwest::Response) -> anyhow::Result
     Ok(body)
 }
 
-fn away(url: &Url, error: &reqwest::Error) -> anyhow::Error {
+/// Nothing was heard.
+pub(super) fn away(url: &Url, error: &reqwest::Error) -> anyhow::Error {
     if error.is_timeout() {
         return anyhow!("the broker at `{url}` did not answer within {} s", DEADLINE.as_secs());
     }
@@ -154,7 +155,7 @@ fn hint(code: &str) -> Option<&'static str> {
 
 /// A peer's words cannot drive the terminal.
 fn plain(text: &str) -> String {
-    text.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    super::terminal::cut(text, 300)
 }
 
 #[cfg(test)]

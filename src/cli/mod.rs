@@ -1,16 +1,22 @@
 //! One file per subcommand. Knows arguments, terminals and exit codes; everything else is asked of the rooms.
 
+mod api;
 pub mod audit;
 mod broker;
 pub mod check;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
+mod elevation;
+mod grants;
 pub mod keys;
+mod lock;
 mod logging;
 mod serve;
 mod subject;
+mod terminal;
 pub mod token;
+mod whoami;
 
 use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
@@ -44,7 +50,17 @@ enum Command {
     Check(check::Args),
     /// Exchange this workload's token for a credential.
     Token(token::Args),
-    /// Verify, prove, follow and export an audit log.
+    /// Ask for break-glass access, decide about it, and see how it stands.
+    #[command(subcommand)]
+    Elevation(elevation::Command),
+    /// Freeze people, issuers, grants, elevations or everything, at once.
+    #[command(subcommand)]
+    Lock(lock::Command),
+    /// Show who the broker takes you for.
+    Whoami(whoami::Args),
+    /// List what you may ask for.
+    Grants(grants::Args),
+    /// Verify, prove, report on, follow and export an audit log.
     #[command(subcommand)]
     Audit(audit::Command),
     /// List and rotate the broker's signing keys.
@@ -76,6 +92,10 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => multi_thread()?.block_on(serve::run(args, output)),
         Command::Check(args) => args.run(output),
         Command::Token(args) => current_thread()?.block_on(args.run(output)),
+        Command::Elevation(command) => current_thread()?.block_on(command.run(output)),
+        Command::Lock(command) => current_thread()?.block_on(command.run(output)),
+        Command::Whoami(args) => current_thread()?.block_on(args.run(output)),
+        Command::Grants(args) => current_thread()?.block_on(args.run(output)),
         Command::Audit(command) => multi_thread()?.block_on(command.run(output)),
         Command::Keys(command) => current_thread()?.block_on(command.run(output)),
         Command::Completions(args) => {
@@ -139,6 +159,17 @@ impl Output {
             let mut out = std::io::stdout().lock();
             serde_json::to_writer_pretty(&mut out, value)?;
             writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    /// One of several results, for programs: a document on a line of its own.
+    pub fn json_line(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        if self.is_json() {
+            let mut out = std::io::stdout().lock();
+            serde_json::to_writer(&mut out, value)?;
+            writeln!(out)?;
+            out.flush()?;
         }
         Ok(())
     }

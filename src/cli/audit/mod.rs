@@ -1,6 +1,7 @@
 //! `tidegate audit`: the auditor's side. Needs a copy of the log or its URL, and the verifier key; never the broker.
 
 mod export;
+mod report;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use crate::audit::verify::{self, Source as _};
 /// How often `tail --follow` asks again.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
-/// Verify, prove, read and mirror the audit log.
+/// Verify, prove, report on, read and mirror the audit log.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Verify every entry against the signed checkpoint, offline or over HTTPS
@@ -43,6 +44,15 @@ pub enum Command {
                             --key log.vkey"
     )]
     Prove(ProveArgs),
+    /// Tell one break-glass elevation's whole story, with proofs, for a compliance file
+    ///
+    /// Reads the whole log, verifies it against its signed checkpoint, and verifies an inclusion proof of every entry that
+    /// belongs to the elevation. Fails when anything does not verify.
+    #[command(
+        after_help = "Examples:\n  tidegate audit report https://broker.example.com --elevation ID --key log.vkey\n  \
+                            tidegate audit report ./mirror --elevation ID --key log.vkey --format markdown > ID.md"
+    )]
+    Report(report::ReportArgs),
     /// Print the newest entries as JSON lines; does not verify them
     #[command(after_help = "Example:\n  tidegate audit tail https://broker.example.com/log -n 20 --follow")]
     Tail(TailArgs),
@@ -136,6 +146,7 @@ impl Command {
         match self {
             Self::Verify(args) => run_verify(&args, out).await,
             Self::Prove(args) => run_prove(&args, out).await,
+            Self::Report(args) => report::run(&args, out).await,
             Self::Tail(args) => run_tail(&args, out).await,
             Self::Export(args) => export::run(&args.source.open()?, &args.to, out).await,
         }
