@@ -17,7 +17,6 @@ mod record;
 mod refuse;
 mod request;
 mod sick;
-mod standin;
 mod sweep;
 mod window;
 
@@ -30,7 +29,7 @@ pub use events::{ElevationNews, EventPage};
 pub use idempotency::{IdempotencyKey, KeyError, Keyed};
 pub use window::{OpenWindow, WindowAsk};
 
-use standin::SessionEnder;
+use crate::issuance::aws::SessionEnder;
 
 use super::Settings;
 use crate::audit::AuditLog;
