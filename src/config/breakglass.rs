@@ -14,7 +14,8 @@ use crate::secret::SecretText;
 /// `[clock]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockSettings {
-    /// How far back the clock may step before nothing is issued or approved any more.
+    /// How far back the clock may step before nothing is issued or approved any more. Not bounded: after a jump ahead that
+    /// was written down, a large one is the operator's way to go on.
     pub max_step_back: Duration,
 }
 
@@ -24,8 +25,6 @@ impl Default for ClockSettings {
     }
 }
 
-/// More is no step of a clock that is being set: ended grants would be valid again.
-const MOST_STEP_BACK: Duration = Duration::from_mins(5);
 /// A longer wait is a plan and not an emergency: ask with `not_before`.
 const LONGEST_REQUEST_TTL: Duration = Duration::from_hours(7 * 24);
 /// Policies, people and grants change: what is approved so long ahead was decided about another world.
@@ -34,8 +33,8 @@ const LONGEST_AHEAD: Duration = Duration::from_hours(90 * 24);
 const SHORTEST_SECRET: usize = 32;
 
 pub(super) fn read_clock(section: Option<&Section<'_>>) -> ClockSettings {
-    let step = section.and_then(|section| at_most(section, "max_step_back", MOST_STEP_BACK));
-    step.map_or_else(ClockSettings::default, |max_step_back| ClockSettings { max_step_back })
+    let step = section.and_then(|section| section.duration("max_step_back"));
+    step.map_or_else(ClockSettings::default, |at| ClockSettings { max_step_back: at.value })
 }
 
 pub(super) fn read_breakglass(section: Option<&Section<'_>>) -> Settings {

@@ -71,6 +71,10 @@ fn headline(message: &Message) -> String {
         "elevation.expired" => "access has ended",
         "elevation.revoked" => "revoked",
         "elevation.ended" => "given back",
+        "elevation.sessions_end.asked" => "its AWS sessions are being ended",
+        "elevation.sessions_end.failed" => "its AWS sessions are NOT ended yet",
+        "elevation.sessions_end.confirmed" => "its AWS sessions are ended",
+        "elevation.sessions_end.lifted" => "the Deny of its AWS sessions is taken away",
         other => return plain(other),
     };
     words.to_owned()
@@ -129,7 +133,16 @@ mod tests {
             ticket: Some("OPS-1\u{202e}\u{0}".into()),
             ..message("elevation.requested", 1)
         };
-        insta::assert_snapshot!(slack(&hostile), @"");
+        insta::assert_snapshot!(slack(&hostile), @r"
+        Break-glass: access is requested (prod-admin)
+        requester: Ann\u{a}&gt; approved by Bob (vendor｜ann)
+        reason: &lt;!channel&gt; &lt;https://evil.example｜approve here&gt; ＊now＊ ＿x＿ ｀y｀ ～z～ ＠here ［a］(b)
+        ticket: OPS-1\u{202e}\u{0}
+        approvals: 0 of 2
+        state: requested
+        at: 2026-11-22T16:03:12Z
+        elevation: elv-01900000-0000-7000-8000-000000000001
+        ");
     }
 
     #[test]

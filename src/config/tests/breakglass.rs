@@ -65,7 +65,7 @@ fn a_clock_may_step_back_a_little() {
     let clock = |step: &str| format!("{GOOD}\n[clock]\nmax_step_back = {step}");
     refuses(&[
         (clock("30"), "clock.max_step_back: a bare number", ""),
-        (clock("\"6m\""), "clock.max_step_back: longer than 5m", "5m"),
+        (clock("\"401d\""), "clock.max_step_back: `401d` is no duration", ""),
         (clock("\"0s\""), "is no duration", ""),
     ]);
     assert_eq!(settings(GOOD).clock.max_step_back, Duration::from_secs(30));

@@ -226,7 +226,7 @@ async fn the_deny_names_one_elevation_and_every_session_it_can_have() {
         ]
     );
     let document = iam.script.lock().unwrap().calls[1]["PolicyDocument"].clone();
-    insta::assert_snapshot!(document, @"");
+    insta::assert_snapshot!(document, @r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-22T16:08:12Z"},"StringEquals":{"aws:SourceIdentity":"elv-01900000-0000-7000-8000-000000000001"}}}]}"#);
 }
 
 #[tokio::test]
