@@ -18,6 +18,8 @@ mod refuse;
 mod request;
 mod sick;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::fmt;
