@@ -24,6 +24,8 @@ mod world;
 mod exchange;
 #[path = "doors/form.rs"]
 mod form;
+#[path = "doors/frozen.rs"]
+mod frozen;
 #[path = "doors/metadata.rs"]
 mod metadata;
 #[path = "doors/ops.rs"]
