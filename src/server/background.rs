@@ -14,6 +14,9 @@ use crate::audit::Event;
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 const KEYS_EVERY: Duration = Duration::from_secs(15);
 const FORGET_EVERY: Duration = Duration::from_secs(30);
+/// How long an ended lock or a kept answer stays: the end of a lock is written down before the lock is forgotten, also after
+/// a crash between the two.
+const REMEMBERED: Duration = Duration::from_hours(24);
 /// How soon an ended lock is written down, an unrecorded one is tried again, and a clock that stepped back is noticed.
 const SECOND: Duration = Duration::from_secs(1);
 /// Expired replay claims deleted in one transaction: a long delete would hold the writer. Entries wait in between.
@@ -85,6 +88,9 @@ async fn forget(rooms: Arc<Rooms>) {
     rooms.rate.forget_idle();
     rooms.abuse.forget_idle();
     let at = rooms.clock.now();
+    if let Err(cause) = rooms.store.purge_breakglass(at.minus(REMEMBERED), PURGE_AT_ONCE).await {
+        tracing::warn!(%cause, "ended answers, locks and revoked tokens were not forgotten");
+    }
     loop {
         match rooms.store.purge_claims(at, PURGE_AT_ONCE).await {
             Ok(gone) if gone < u64::from(PURGE_AT_ONCE) => return,
