@@ -28,7 +28,7 @@ impl Exchange {
 }
 
 /// The caller, and the actor or the caller once more: no allocation before a lock is found.
-fn principals<'a>(attempt: Attempt<'a>) -> [&'a PrincipalId; 2] {
+fn principals(attempt: Attempt<'_>) -> [&PrincipalId; 2] {
     let caller = attempt.caller.principal.id();
     [caller, attempt.caller.actor.as_ref().map_or(caller, |actor| &actor.workload.id)]
 }

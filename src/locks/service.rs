@@ -232,7 +232,7 @@ impl LockBook {
         caller: &Caller,
         attempted: &'static str,
         target: &str,
-        refused: Refused,
+        refused: Box<Refused>,
     ) -> LockError {
         let submission = words::refused(caller, attempted, target, &refused);
         match self.audit.record(submission).await {
