@@ -32,6 +32,8 @@ mod events;
 mod exchange;
 #[path = "doors/form.rs"]
 mod form;
+#[path = "doors/frozen.rs"]
+mod frozen;
 #[path = "doors/locks.rs"]
 mod locks;
 #[path = "doors/metadata.rs"]
