@@ -108,6 +108,17 @@ pub fn describe() {
     describe_counter!("tidegate_refusals_total", "Refused exchanges, by stable reason");
     describe_counter!("tidegate_faults_total", "Exchanges that we could not answer, by cause");
     describe_counter!("tidegate_http_requests_total", "Answers by route and status");
+    describe_gauge!(
+        "tidegate_clock_behind_seconds",
+        Unit::Seconds,
+        "How far the clock is behind what was seen before, beyond the bound: nothing is issued; 0 when it is fine"
+    );
+    describe_counter!("tidegate_clock_rollbacks_total", "How often the clock stepped back beyond the bound");
+    describe_gauge!("tidegate_locks_active", "Locks in force");
+    describe_gauge!(
+        "tidegate_locks_unrecorded",
+        "Locks in force that the audit log does not know yet: it cannot be written"
+    );
     describe_gauge!("tidegate_audit_log_entries", "Durable entries in the audit log");
     describe_gauge!("tidegate_audit_queue_depth", "Entries that wait for their commit");
     describe_histogram!(

@@ -1,5 +1,7 @@
 //! The log on a real SQLite file.
 
+mod effects;
+
 use std::sync::Arc;
 use std::time::Duration;
 

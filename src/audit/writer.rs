@@ -14,7 +14,9 @@ use super::{Overtaken, Receipt, RecordError};
 use crate::clock::{Clock, Moment};
 use crate::ids::RequestId;
 use crate::secret::Fingerprint;
-use crate::store::{LogHead, LogRow, ReplayClaim, Store, StoreError, Swap, TileHash, UnitOfWork};
+use crate::store::{
+    ElevationChange, LogHead, LogRow, ReplayClaim, Store, StoreError, Swap, TileHash, UnitOfWork,
+};
 
 /// Entries in one transaction. More would make the last one wait long for the first.
 const MOST_IN_GROUP: usize = 512;
@@ -94,7 +96,8 @@ impl Writer {
                 metrics::histogram!("tidegate_audit_commit_seconds")
                     .record(self.clock.uptime().saturating_sub(started).as_secs_f64());
                 metrics::histogram!("tidegate_audit_group_entries").record(count(group.len()));
-                group.into_iter().zip(places).for_each(|(pending, place)| pending.release(place));
+                let at = self.clock.now();
+                group.into_iter().zip(places).for_each(|(pending, place)| pending.release(place, at));
             }
             Err(error) => {
                 metrics::counter!("tidegate_audit_commit_failures_total").increment(1);
@@ -143,12 +146,29 @@ impl Writer {
 }
 
 impl Pending {
-    /// Nobody may be left to hear it.
-    fn release(self, place: Result<u64, RecordError>) {
-        let outcome = place.map(|index| {
-            Receipt::of_committed(self.request_id, index, Fingerprint::from_bytes(self.leaf_hash))
-        });
+    /// Nobody may be left to hear it. A commit can hang, and a freeze that was set meanwhile must not be followed by a
+    /// delivery: the entry stands, the receipt is not given.
+    fn release(self, place: Result<u64, RecordError>, at: Moment) {
+        let outcome = match place {
+            Ok(_) if !self.is_still_true(at) => Err(RecordError::Unavailable),
+            Ok(index) => {
+                let leaf_hash = Fingerprint::from_bytes(self.leaf_hash);
+                Ok(Receipt::of_committed(self.request_id, index, leaf_hash))
+            }
+            Err(refusal) => Err(refusal),
+        };
         let _ = self.reply.send(outcome);
+    }
+
+    fn is_still_true(&self, at: Moment) -> bool {
+        self.still_true.as_ref().is_none_or(|question| question.ask(at))
+    }
+
+    fn changes(&self) -> impl Iterator<Item = &ElevationChange> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::ChangeElevation(change) => Some(change.as_ref()),
+            _ => None,
+        })
     }
 
     fn claims(&self) -> impl Iterator<Item = &ReplayClaim> {
@@ -169,10 +189,8 @@ async fn admit(
     let claimed = claim(unit, group).await?;
     let mut admitted = Vec::with_capacity(group.len());
     for (pending, claimed) in group.iter().zip(claimed) {
-        let admission = match claimed {
-            true => condition(unit, pending, at).await?,
-            false => Err(RecordError::Replayed),
-        };
+        let admission =
+            if claimed { condition(unit, pending, at).await? } else { Err(RecordError::Replayed) };
         match admission {
             Ok(()) => apply(unit, &pending.effects).await?,
             Err(_) if claimed => give_back(unit, pending).await?,
@@ -185,7 +203,7 @@ async fn admit(
 
 /// Takes every claim of the group in one statement; a submission goes on when it got all of its own. What the others
 /// got is given back. (Of two submissions that want the same token in one group, both can lose when the first one also
-/// wants another that is taken: the safe side.)
+/// wants another that is taken, or is refused for something else: the safe side.)
 async fn claim(unit: &mut dyn UnitOfWork, group: &[Pending]) -> Result<Vec<bool>, StoreError> {
     let claims: Vec<ReplayClaim> = group.iter().flat_map(Pending::claims).cloned().collect();
     if claims.is_empty() {
@@ -219,7 +237,7 @@ async fn condition(
     pending: &Pending,
     at: Moment,
 ) -> Result<Admission, StoreError> {
-    if pending.still_true.as_ref().is_some_and(|question| !question.ask(at)) {
+    if !pending.is_still_true(at) {
         return Ok(Err(RecordError::Overtaken(Overtaken::Lock)));
     }
     for effect in &pending.effects {
@@ -233,12 +251,16 @@ async fn condition(
             _ => {}
         }
     }
-    for effect in &pending.effects {
-        if let Effect::ChangeElevation(change) = effect {
-            return Ok(overtaken(unit.swap_elevation(change, at).await?));
+    let mut changes = pending.changes();
+    match (changes.next(), changes.next()) {
+        (None, _) => Ok(Ok(())),
+        (Some(change), None) => Ok(overtaken(unit.swap_elevation(change, at).await?)),
+        (Some(_), Some(_)) => {
+            // When the second one lost, the first one could not be taken back alone.
+            tracing::error!("a submission changes two elevations: refused");
+            Ok(Err(RecordError::Unavailable))
         }
     }
-    Ok(Ok(()))
 }
 
 const fn overtaken(swap: Swap) -> Admission {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::elevation::{Change, Elevation, Happening};
 use crate::clock::Moment;
 
 /// The first retry comes after this; each one waits twice as long, up to the longest.
@@ -49,6 +50,16 @@ pub enum CloudEnd {
     },
 }
 
+/// What is to be done at AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are `CloudEnd`'s")]
+pub enum CloudStep {
+    /// Deny what was issued before `since`.
+    Deny { since: Moment, until: Moment },
+    /// Take the Deny away.
+    Lift { since: Moment, until: Moment },
+}
+
 impl CloudEnd {
     /// Cut off what was issued before `at`; nothing of it lives past `until`.
     pub fn asked(at: Moment, until: Moment) -> Self {
@@ -63,16 +74,30 @@ impl CloudEnd {
         }
     }
 
-    /// The step that is due succeeded.
-    #[must_use]
-    pub fn done(&self, at: Moment) -> Self {
+    /// What is due at `at`. What ended by itself while we tried needs no Deny any more; but an attempt whose answer was
+    /// lost may have put one there, so it is taken away all the same.
+    pub fn step(&self, at: Moment) -> Option<CloudStep> {
         match *self {
-            // What ended by itself while we tried needs no Deny any more; it may stand all the same.
-            Self::Asked { since, until, .. } => {
+            Self::Asked { since, until, next_try, .. } if next_try <= at => Some(if at < until {
+                CloudStep::Deny { since, until }
+            } else {
+                CloudStep::Lift { since, until }
+            }),
+            Self::Confirmed { since, until, next_try, .. } if next_try <= at => {
+                Some(CloudStep::Lift { since, until })
+            }
+            _ => None,
+        }
+    }
+
+    /// `step` succeeded.
+    #[must_use]
+    pub fn done(&self, step: CloudStep, at: Moment) -> Self {
+        match step {
+            CloudStep::Deny { since, until } => {
                 Self::Confirmed { at, since, until, attempts: 0, next_try: until.max(at) }
             }
-            Self::Confirmed { .. } => Self::Lifted { at },
-            Self::NotNeeded | Self::Lifted { .. } => self.clone(),
+            CloudStep::Lift { .. } => Self::Lifted { at },
         }
     }
 
@@ -98,5 +123,50 @@ impl CloudEnd {
             Self::Confirmed { .. } => "confirmed",
             Self::Lifted { .. } => "lifted",
         }
+    }
+}
+
+impl Elevation {
+    /// It ended before its window did: what it issued is to be cut off.
+    #[must_use]
+    pub fn cut_off(self, at: Moment) -> Self {
+        match self.window() {
+            Some(window) if at < window.ends_at => {
+                Self { cloud: CloudEnd::asked(at, window.ends_at), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The intention to end its sessions, once.
+    pub fn sessions_end_asked(&self, at: Moment) -> Option<Self> {
+        let is_news = matches!(self.cloud, CloudEnd::Asked { .. }) && !self.has(Change::SessionsEndAsked);
+        is_news.then(|| self.with_cloud(self.cloud.clone(), Some(Change::SessionsEndAsked), at))
+    }
+
+    /// `step` succeeded.
+    pub fn cloud_done(&self, step: CloudStep, at: Moment) -> (Self, Change) {
+        let change = match step {
+            CloudStep::Deny { .. } => Change::SessionsEndConfirmed,
+            CloudStep::Lift { .. } => Change::SessionsEndLifted,
+        };
+        (self.with_cloud(self.cloud.done(step, at), Some(change), at), change)
+    }
+
+    /// The step that is due failed. History tells it once; the record, each time.
+    #[must_use]
+    pub fn cloud_failed(&self, at: Moment) -> Self {
+        let told = (!self.has(Change::SessionsEndFailed)).then_some(Change::SessionsEndFailed);
+        self.with_cloud(self.cloud.failed(at), told, at)
+    }
+
+    fn has(&self, event: Change) -> bool {
+        self.history.iter().any(|line| line.event == event)
+    }
+
+    fn with_cloud(&self, cloud: CloudEnd, told: Option<Change>, at: Moment) -> Self {
+        let mut next = Self { version: self.version.saturating_add(1), cloud, ..self.clone() };
+        next.history.extend(told.map(|event| Happening { at, event, by: None, note: None }));
+        next
     }
 }

@@ -8,13 +8,14 @@ mod ask;
 mod cloud;
 mod elevation;
 mod quorum;
+pub mod service;
 mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use ask::{Ask, AskRefusal, AskRules, TicketPattern};
-pub use cloud::CloudEnd;
+pub use cloud::{CloudEnd, CloudStep};
 pub use elevation::{
     Approval, Change, Elevation, Happening, Narrowing, Participant, PersonRef, Warning, Window,
 };

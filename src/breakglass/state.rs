@@ -11,6 +11,9 @@ use super::quorum::{Judge, Tally};
 use crate::clock::Moment;
 use crate::principal::{Person, PrincipalId};
 
+/// Every approval stands in every later entry of the log, whose size is bounded; policy wants far fewer.
+const MOST_APPROVALS: usize = 20;
+
 /// Where an elevation stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -166,6 +169,9 @@ pub enum ChangeRefusal {
     /// One person, one approval.
     #[error("you have approved this request already")]
     Twice,
+    /// Of so many, those that count decide already, or never will.
+    #[error("the request has {MOST_APPROVALS} approvals; no more are taken")]
+    TooMany,
     /// An approver can only make access smaller.
     #[error("an approval can narrow the request, never widen it")]
     Widens,
@@ -338,6 +344,9 @@ impl Elevation {
         }
         if self.approvals.iter().any(|given| given.by.id() == id) {
             return Err(ChangeRefusal::Twice);
+        }
+        if self.approvals.len() >= MOST_APPROVALS {
+            return Err(ChangeRefusal::TooMany);
         }
         Ok(())
     }

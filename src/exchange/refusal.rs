@@ -3,6 +3,7 @@
 //! Neither knows a status code: each door has its own dialect. `Display` of a refusal is safe to show to a stranger;
 //! `detail` is for the operator's log and the audit log.
 
+use crate::clock::RolledBack;
 use crate::federation::TokenRefusal;
 use crate::grants::AskError;
 use crate::ids::IssuerName;
@@ -26,9 +27,18 @@ pub enum Refusal {
     /// A single-use token came a second time.
     #[error("the token was presented before; its issuer is configured for single use, so fetch a new one")]
     Replayed,
-    /// Unknown grant, policy denial, no elevation: to a stranger they look the same.
+    /// Unknown grant, policy denial, no elevation, a lock: to a stranger they look the same.
     #[error("the grant does not exist or the policy does not permit it")]
     Target(TargetRefusal),
+    /// An elevation was named, and the grant is for everybody whom policy permits it.
+    #[error("the grant is no break-glass grant; leave `elevation` out")]
+    ElevationNotApplicable,
+    /// Several elevations of the caller are open for the grant, and none was named.
+    #[error("more than one elevation of yours for this grant is open; name one with `elevation`")]
+    ElevationAmbiguous,
+    /// Revoked, given back, ended or changed after policy was asked and before the entry was durable.
+    #[error("the elevation ended or changed while the credential was made; nothing was issued")]
+    ElevationOver,
     /// A scope that the grant does not have.
     #[error("a scope was asked for that the grant does not have")]
     Scope,
@@ -63,6 +73,12 @@ pub enum TargetRefusal {
     Denied(String),
     /// A break-glass grant without an active elevation.
     NoElevation,
+    /// The grant is configured otherwise than when the elevation was asked for.
+    GrantChanged,
+    /// Approvers lost the right to approve, so that too few are left.
+    QuorumLost,
+    /// A lock stops it; which one is for the record.
+    Locked(String),
 }
 
 impl Refusal {
@@ -76,6 +92,12 @@ impl Refusal {
             Self::Target(TargetRefusal::Unknown) => "unknown_grant",
             Self::Target(TargetRefusal::Denied(_)) => "policy_denied",
             Self::Target(TargetRefusal::NoElevation) => "no_elevation",
+            Self::Target(TargetRefusal::GrantChanged) => "grant_changed",
+            Self::Target(TargetRefusal::QuorumLost) => "quorum_lost",
+            Self::Target(TargetRefusal::Locked(_)) => "locked",
+            Self::ElevationNotApplicable => "elevation_not_applicable",
+            Self::ElevationAmbiguous => "elevation_ambiguous",
+            Self::ElevationOver => "elevation_over",
             Self::Scope => "scope_outside_grant",
             Self::TokenType => "token_type_mismatch",
             Self::Lifetime(_) => "lifetime",
@@ -89,11 +111,15 @@ impl Refusal {
     pub fn detail(&self) -> String {
         match self {
             Self::Target(TargetRefusal::Unknown) => "no grant has that name".to_owned(),
-            Self::Target(TargetRefusal::Denied(why)) => why.clone(),
+            Self::Target(TargetRefusal::Denied(why) | TargetRefusal::Locked(why)) => why.clone(),
             Self::Scoping { cause, .. } => cause.clone(),
             Self::Target(TargetRefusal::NoElevation) => {
                 "a break-glass grant needs an active elevation".to_owned()
             }
+            Self::Target(TargetRefusal::GrantChanged) => {
+                "the grant's configuration is not what was approved".to_owned()
+            }
+            Self::Target(TargetRefusal::QuorumLost) => "too few of the approvals count today".to_owned(),
             other => other.to_string(),
         }
     }
@@ -114,6 +140,12 @@ pub enum Fault {
     /// No signing key, no randomness.
     #[error("signing is unavailable: {0}")]
     Signing(String),
+    /// Whether an elevation is open cannot be told.
+    #[error("elevations are unavailable: {0}")]
+    Elevations(String),
+    /// A clock that stepped back would make what ended valid again.
+    #[error("{0}")]
+    Clock(RolledBack),
 }
 
 impl Fault {
@@ -124,6 +156,8 @@ impl Fault {
             Self::IssuerKeys(_) => "issuer_keys",
             Self::Sts(_) => "sts",
             Self::Signing(_) => "signing",
+            Self::Elevations(_) => "elevations",
+            Self::Clock(_) => "clock",
         }
     }
 }

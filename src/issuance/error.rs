@@ -16,6 +16,12 @@ pub enum IssueError {
     /// The permit is for a grant of the other kind: a fault of ours.
     #[error("the grant makes another kind of credential")]
     WrongKind,
+    /// The permit for a break-glass grant names no elevation: a fault of ours.
+    #[error("the permit for a break-glass grant names no elevation")]
+    NoElevation,
+    /// The elevation ends before a credential could begin.
+    #[error("the elevation ends now")]
+    Ended,
     /// Signing failed.
     #[error("signing failed: {0}")]
     Signing(std::sync::Arc<KeyError>),
@@ -62,10 +68,12 @@ impl IssueError {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Plan(_) | Self::Refused { .. } => Blame::Request,
+            Self::Plan(PlanError::NoElevation) => Blame::Service,
+            Self::Plan(_) | Self::Refused { .. } | Self::Ended => Blame::Request,
             Self::SlowDown { retry_after } => Blame::Pace(*retry_after),
             Self::NoSigningKey
             | Self::WrongKind
+            | Self::NoElevation
             | Self::Signing(_)
             | Self::Entropy
             | Self::Unavailable(_)
@@ -76,7 +84,9 @@ impl IssueError {
     /// What a caller may see: which limit they ran into, but no ARN, no account and none of AWS's words.
     pub fn public_text(&self) -> String {
         match self {
+            Self::Plan(PlanError::NoElevation) => "credentials cannot be issued at the moment".to_owned(),
             Self::Plan(limit) => limit.to_string(),
+            Self::Ended => self.to_string(),
             Self::Refused { code, .. } => match code.as_str() {
                 "PackedPolicyTooLarge" => {
                     "session policy and tags are too large for AWS when packed".to_owned()

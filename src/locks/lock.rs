@@ -93,6 +93,17 @@ pub struct Subjects<'a> {
     pub elevation: Option<&'a ElevationId>,
 }
 
+/// The same, kept for a question that is asked later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedSubjects {
+    /// Everybody whose token was shown.
+    pub principals: Vec<PrincipalId>,
+    /// Which grant.
+    pub grant: Option<GrantName>,
+    /// Under which elevation.
+    pub elevation: Option<ElevationId>,
+}
+
 impl Lock {
     /// Is it in force?
     pub fn holds(&self, at: Moment) -> bool {

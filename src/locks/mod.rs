@@ -2,5 +2,6 @@
 //! who may set one. `service` keeps them, in memory first: a freeze works while the audit store is sick.
 
 mod lock;
+pub mod service;
 
-pub use lock::{Lock, LockTarget, Subjects, TargetError};
+pub use lock::{Lock, LockTarget, OwnedSubjects, Subjects, TargetError};

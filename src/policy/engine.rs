@@ -12,6 +12,7 @@ use super::entities::{self, GrantFacts};
 use super::fault::LoadError;
 use super::index::{Candidates, Index};
 use super::load::load;
+use super::memory::{Inputs, Memory};
 use super::reads::Part;
 use super::schema::{Action, Vocabulary, schema};
 use super::source::Sources;
@@ -26,25 +27,26 @@ use crate::secret::Fingerprint;
 pub struct PolicyEngine {
     dir: PathBuf,
     catalog: Catalog,
-    live: ArcSwap<Loaded>,
+    pub(super) live: ArcSwap<Loaded>,
     /// Two reloads at once could put the older set over the newer.
     reloading: Mutex<()>,
 }
 
 /// One valid state of the folder, ready to decide.
 #[derive(Debug)]
-struct Loaded {
+pub(super) struct Loaded {
     digest: PolicyDigest,
-    authors: Vec<Author>,
-    words: Vocabulary,
+    pub(super) authors: Vec<Author>,
+    pub(super) words: Vocabulary,
     actions: HashMap<Action, EntityUid>,
-    index: Index,
+    pub(super) index: Index,
     grants: HashMap<GrantName, (Fingerprint, GrantFacts)>,
     authorizer: Authorizer,
+    memory: Memory,
 }
 
 /// No, before the digest is added.
-type Refusal = (DenialReason, Vec<PolicyRef>);
+pub(super) type Refusal = (DenialReason, Vec<PolicyRef>);
 
 impl PolicyEngine {
     /// Reads, strictly validates and indexes the folder for the grants in `catalog`.
@@ -121,6 +123,7 @@ impl Loaded {
             index: Index::new(&policies, &words, catalog)?,
             grants: catalog.iter().map(facts).collect::<Result<_, _>>()?,
             authorizer: Authorizer::new(),
+            memory: Memory::default(),
             words,
         })
     }
@@ -152,6 +155,23 @@ impl Loaded {
         let grant = self.grant_facts(question.grant)?;
         let candidates = self.index.about_grant(Action::Issue, &question.grant.name);
         let candidates = candidates.ok_or_else(|| unknown(question.grant))?;
+        let Some(inputs) = Inputs::of(question, candidates.reads) else {
+            return self.evaluate_issue(question, grant, candidates);
+        };
+        if let Some(decided_by) = self.memory.recall(inputs) {
+            return Ok(decided_by);
+        }
+        let decided_by = self.evaluate_issue(question, grant, candidates)?;
+        self.memory.keep(inputs, &decided_by);
+        Ok(decided_by)
+    }
+
+    fn evaluate_issue(
+        &self,
+        question: &IssueQuestion<'_>,
+        grant: &GrantFacts,
+        candidates: &Candidates,
+    ) -> Result<Vec<PolicyRef>, Refusal> {
         let reads = candidates.reads;
         let context = self.issue_context(question, candidates).map_err(unbuilt)?;
         let caller = entities::principal(question.principal, &self.words, reads).map_err(unbuilt)?;
@@ -167,7 +187,7 @@ impl Loaded {
         self.decide(candidates, &request, &entities)
     }
 
-    fn person(&self, question: &PersonQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
+    pub(super) fn person(&self, question: &PersonQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
         let (wish, words) = (&question.wish, &self.words);
         let action = wish.action();
         let grant = self.grant_facts(wish.grant())?;
@@ -191,7 +211,7 @@ impl Loaded {
     }
 
     /// A grant that is not exactly the one that was indexed has other labels or sets, perhaps; nothing is guessed.
-    fn grant_facts(&self, grant: &Grant) -> Result<&GrantFacts, Refusal> {
+    pub(super) fn grant_facts(&self, grant: &Grant) -> Result<&GrantFacts, Refusal> {
         match self.grants.get(&grant.name) {
             Some((version, facts)) if *version == grant.version => Ok(facts),
             _ => Err(unknown(grant)),

@@ -4,6 +4,8 @@
 //! Two sets of policies, two authors: what the customer permits and what the vendor asks for. Nothing is issued unless
 //! both permit it, no policy of either forbids it, and none fails.
 
+mod activation;
+mod approvers;
 mod context;
 mod decision;
 mod engine;
@@ -11,6 +13,7 @@ mod entities;
 mod fault;
 mod index;
 mod load;
+mod memory;
 #[cfg(test)]
 mod permit_for_test;
 mod question;
@@ -26,7 +29,9 @@ use std::path::PathBuf;
 pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
 pub use engine::PolicyEngine;
 pub use fault::{Fault, LoadError};
-pub use question::{Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish};
+pub use question::{
+    ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
+};
 pub use schema::{Action, SCHEMA_TEXT};
 
 /// Where the policies are.

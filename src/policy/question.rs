@@ -89,6 +89,25 @@ pub struct Approvals<'a> {
     pub groups: &'a BTreeSet<(IssuerName, String)>,
 }
 
+/// How many approvals would do for this requester?
+#[derive(Clone, Copy, Debug)]
+pub struct ActivateProbe<'a> {
+    /// The requester, who is the one who activates.
+    pub person: &'a Person,
+    /// How they signed in.
+    pub authentication: &'a Authentication,
+    /// From where they asked.
+    pub source_ip: Option<IpAddr>,
+    /// Now.
+    pub at: Moment,
+    /// What they ask for.
+    pub grant: &'a Arc<Grant>,
+    /// How long access would last.
+    pub duration: Duration,
+    /// Every group of every approver so far, with the issuer that named it.
+    pub groups: &'a BTreeSet<(IssuerName, String)>,
+}
+
 /// An elevation as policy sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct ElevationFacts<'a> {

@@ -1,5 +1,7 @@
 //! The room as a whole: folders in, decisions out.
 
+mod approvals;
+mod elevations;
 mod equivalence;
 mod folders;
 mod people;
@@ -165,6 +167,7 @@ struct Asked {
     client_cert: Option<String>,
     actor: Option<Workload>,
     at: Moment,
+    elevation: Option<ElevationUse>,
 }
 
 impl Asked {
@@ -185,7 +188,16 @@ impl Asked {
             client_cert: Some("thumb".into()),
             actor: Some(Workload { id: id("prod", "actor"), ..workload(kubernetes()) }),
             at,
+            elevation: None,
         }
+    }
+
+    /// With an elevation that so many people approved, and whose window began a moment ago.
+    fn under(self, approvals: u32) -> Self {
+        let id = "elv-01a203ff-4cee-7102-8304-05060708090a".parse().unwrap();
+        let ends_at = self.at.plus(std::time::Duration::from_hours(1));
+        let elevation = ElevationUse { id, version: 4, approvals, starts_at: self.at, ends_at };
+        Self { elevation: Some(elevation), ..self }
     }
 
     fn question(&self) -> IssueQuestion<'_> {
@@ -199,7 +211,7 @@ impl Asked {
             client_cert: self.client_cert.as_deref(),
             actor: self.actor.as_ref(),
             at: self.at,
-            elevation: None,
+            elevation: self.elevation,
         }
     }
 

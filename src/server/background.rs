@@ -14,6 +14,8 @@ use crate::audit::Event;
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 const KEYS_EVERY: Duration = Duration::from_secs(15);
 const FORGET_EVERY: Duration = Duration::from_secs(30);
+/// How soon an ended lock is written down, an unrecorded one is tried again, and a clock that stepped back is noticed.
+const SECOND: Duration = Duration::from_secs(1);
 /// Expired replay claims deleted in one transaction: a long delete would hold the writer. Entries wait in between.
 const PURGE_AT_ONCE: u32 = 5_000;
 
@@ -27,6 +29,8 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
         rooms.reload_certificates();
     });
     repeat(&mut tasks, rooms, FORGET_EVERY, forget);
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.locks.tick().await });
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.clock_watch.look().await });
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(WATCH_EVERY).await;

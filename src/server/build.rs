@@ -9,8 +9,10 @@ use metrics_exporter_prometheus::{
 };
 
 use super::certificates::Certificates;
+use super::clock_watch::{self, ClockWatch};
 use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
+use crate::breakglass::{self, service::BreakGlass};
 use crate::clock::Clock;
 use crate::config::{AwsSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
@@ -24,10 +26,13 @@ use crate::http::{
 use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};
 use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
+use crate::locks::service::LockBook;
+use crate::people::People;
 use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
+use crate::tokens::{self, Tokens};
 
 /// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
 pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
@@ -46,6 +51,9 @@ pub(super) struct Rooms {
     pub(super) federation: Arc<Federation>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) exchange: Arc<Exchange>,
+    pub(super) locks: Arc<LockBook>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) clock_watch: ClockWatch,
     pub(super) abuse: Arc<AbuseLimit>,
     pub(super) rate: PrincipalRate,
     certificates: Option<Certificates>,
@@ -78,6 +86,22 @@ impl Rooms {
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
         let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
+        let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
+        let high_water = clock_watch::high_water(&*store, &audit).await?;
+        let break_glass = Arc::new(BreakGlass::new(breakglass::service::Services {
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            policy: Arc::clone(&policy),
+            catalog: Arc::clone(&catalog),
+            people: Arc::new(People::new(Arc::clone(&federation))),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
+            entropy: Arc::clone(&entropy),
+            clock: Arc::clone(&clock),
+            settings: breakglass::Settings::default(),
+            hooks: Vec::new(),
+            sessions: None,
+        }));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -87,7 +111,26 @@ impl Rooms {
             audit: audit.clone(),
             clock: Arc::clone(&clock),
             rate: rate.clone(),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
+            break_glass: Arc::clone(&break_glass),
         });
+        let tokens = Tokens::new(tokens::Services {
+            issuer: settings.server.issuer.as_str().to_owned(),
+            ring: keys.ring(),
+            federation: Arc::clone(&federation),
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
+        });
+        let clock_watch = ClockWatch::new(
+            high_water,
+            Arc::clone(&store),
+            audit.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         Ok(Self {
             clock,
             entropy,
@@ -97,6 +140,9 @@ impl Rooms {
             federation,
             policy,
             exchange: Arc::new(exchange),
+            locks,
+            tokens: Arc::new(tokens),
+            clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
             certificates: settings
@@ -223,6 +269,19 @@ async fn key_service(
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
     Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+}
+
+async fn lock_book(
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    policy: &Arc<PolicyEngine>,
+    catalog: &Arc<Catalog>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<LockBook>, StartError> {
+    let (store, policy, catalog) = (Arc::clone(store), Arc::clone(policy), Arc::clone(catalog));
+    let (clock, entropy) = (Arc::clone(clock), Arc::clone(entropy));
+    Ok(Arc::new(LockBook::open(store, audit.clone(), policy, catalog, clock, entropy).await?))
 }
 
 async fn aws_issuer(

@@ -4,6 +4,7 @@
 mod background;
 mod build;
 mod certificates;
+mod clock_watch;
 mod listen;
 mod tls;
 

@@ -1,5 +1,9 @@
 //! What every backend must do. Written once, run against each: give it a way to open the same storage again and again.
 
+mod elevations;
+mod kept;
+mod outbox;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +20,12 @@ pub(super) type Open<'a> = &'a (dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> +
 
 const AT: Moment = Moment::from_unix_seconds(1_795_363_392);
 
-/// Every promise, in one storage after another: `fresh` gives a new storage each time.
-pub(super) async fn all(
-    fresh: &(dyn Fn() -> Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> + Sync + Send> + Sync),
-) {
+/// Gives a new storage each time.
+pub(super) type Fresh<'a> =
+    &'a (dyn Fn() -> Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> + Sync + Send> + Sync);
+
+/// Every promise, in one storage after another.
+pub(super) async fn all(fresh: Fresh<'_>) {
     a_new_store_is_empty(&fresh()).await;
     a_dropped_unit_leaves_nothing(&fresh()).await;
     a_commit_outlives_the_store(&fresh()).await;
@@ -31,6 +37,9 @@ pub(super) async fn all(
     entries_and_hashes_come_in_pages(&fresh()).await;
     keys_are_replaced_by_id_and_deleted(&fresh()).await;
     a_probe_proves_a_write(&fresh()).await;
+    elevations::all(fresh).await;
+    outbox::all(fresh).await;
+    kept::all(fresh).await;
 }
 
 fn claim(key: u64) -> ReplayClaim {

@@ -6,6 +6,8 @@
 mod breakglass;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod samples;
 mod sqlite;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::grants::{
     RoleArn, Template,
 };
 use crate::ids::{GrantName, RequestId};
-use crate::policy::Permit;
+use crate::policy::{ElevationUse, Permit};
 use crate::secret::Fingerprint;
 
 /// What the stand-in answers next; after the last one it goes on with `Fine`.
@@ -166,6 +166,13 @@ pub(super) fn permit(subject: &str, seconds: i64) -> Permit {
 
 pub(super) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Permit {
     Permit::for_test("prod", subject, grant, Lifetime::from_seconds(seconds).unwrap(), &[])
+}
+
+/// Of the break-glass grant, under the elevation whose id ends so, until then.
+pub(super) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
+    let id = format!("elv-01a203ff-4cee-7102-8304-05060708090{elevation}").parse().unwrap();
+    let used = ElevationUse { id, version: 4, approvals: 2, starts_at: start(), ends_at };
+    permit_for(&grant(aws_grant(), true), "ann@vendor.example", 600).under(used)
 }
 
 /// A caller whose namespace is this.

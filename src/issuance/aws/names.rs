@@ -13,6 +13,15 @@ pub(super) fn session_name(issuer: &str, subject: &str, grant: &str) -> String {
     name("", subject, print)
 }
 
+/// The same for every session of one principal under one elevation, and another than under every other one.
+pub(super) fn session_name_under(issuer: &str, subject: &str, grant: &str, elevation: &str) -> String {
+    let fields = [issuer, subject, grant, elevation].map(str::as_bytes);
+    let print = Fingerprint::of_fields(
+        &[&b"session name under an elevation"[..]].into_iter().chain(fields).collect::<Vec<_>>(),
+    );
+    name("", subject, print)
+}
+
 /// The same for every session of one principal, whatever the grant: what AWS policies and CloudTrail follow through
 /// chained roles.
 pub(super) fn source_identity(issuer: &str, subject: &str) -> String {

@@ -19,7 +19,7 @@ pub struct AwsOrder<'a> {
     pub attributes: &'a (dyn Attributes + Sync),
     /// Now.
     pub at: Moment,
-    /// An end that the credential must not pass whatever its lifetime: the subject token's or the elevation's own.
+    /// An end that the credential must not pass whatever its lifetime: the subject token's. The elevation's own is in the permit.
     /// Set it whenever that is what bounds the lifetime; callers then share a credential only with the same end.
     pub exact_end: Option<Moment>,
 }
@@ -42,7 +42,7 @@ pub struct Plan {
     duration_seconds: u32,
     at: Moment,
     ends_at: Moment,
-    /// `None` for break-glass: two elevations never share cloud state.
+    /// `None` under an elevation: two elevations never share cloud state, and each mint is decided and recorded anew.
     cache_key: Option<Fingerprint>,
 }
 
@@ -52,6 +52,9 @@ pub enum PlanError {
     /// The grant makes tokens.
     #[error("the grant makes no AWS credentials")]
     NotAws,
+    /// The permit for a break-glass grant names no elevation: a fault of ours.
+    #[error("the permit for a break-glass grant names no elevation")]
+    NoElevation,
     /// The session policy does not fit the caller.
     #[error("session policy: {0}")]
     Policy(TemplateError),
@@ -129,18 +132,19 @@ impl Plan {
 pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, PlanError> {
     let permit = order.permit;
     let GrantKind::Aws(grant) = &permit.grant().kind else { return Err(PlanError::NotAws) };
-    let principal = permit.principal();
+    // Policy and exchange have refused this already. One forgotten line there must not open what breaks glass.
+    if permit.grant().break_glass.is_some() && permit.elevation().is_none() {
+        return Err(PlanError::NoElevation);
+    }
     let granted = granted_statements(grant, order.attributes)?;
     let ends_at = end(order)?;
+    let mut tags = tags(grant, order.attributes)?;
+    tags.extend(elevation_tags(permit).into_iter().flatten());
     let mut plan = Plan {
         role_arn: grant.role_arn.as_str().to_owned(),
-        session_name: names::session_name(
-            principal.issuer.as_str(),
-            principal.subject.as_str(),
-            permit.grant().name.as_str(),
-        ),
-        source_identity: names::source_identity(principal.issuer.as_str(), principal.subject.as_str()),
-        tags: tags(grant, order.attributes)?,
+        session_name: session_name(permit),
+        source_identity: source_identity(permit),
+        tags,
         transitive_tags: grant.transitive_tags.clone(),
         policy: session_policy::document(granted.as_deref(), ends_at, grant.allow_assume_role)?,
         duration_seconds: limits::duration(permit.ttl().seconds(), longest_session)?,
@@ -149,10 +153,39 @@ pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, P
         cache_key: None,
     };
     limits::tags(&plan.tags, &plan.transitive_tags)?;
-    if permit.grant().break_glass.is_none() {
+    if permit.grant().break_glass.is_none() && permit.elevation().is_none() {
         plan.cache_key = Some(cache_key(order, &plan, grant, granted.as_deref()));
     }
     Ok(plan)
+}
+
+fn session_name(permit: &Permit) -> String {
+    let (principal, grant) = (permit.principal(), permit.grant().name.as_str());
+    let (issuer, subject) = (principal.issuer.as_str(), principal.subject.as_str());
+    match permit.elevation() {
+        Some(used) => names::session_name_under(issuer, subject, grant, &used.id.to_string()),
+        None => names::session_name(issuer, subject, grant),
+    }
+}
+
+/// The elevation's id and nothing else: whoever ends an elevation early denies its sessions by this name, and no others.
+fn source_identity(permit: &Permit) -> String {
+    let principal = permit.principal();
+    permit.elevation().map_or_else(
+        || names::source_identity(principal.issuer.as_str(), principal.subject.as_str()),
+        |used| used.id.to_string(),
+    )
+}
+
+/// For AWS policies and CloudTrail. Not transitive: another role that is assumed from here has its own reasons.
+fn elevation_tags(permit: &Permit) -> Option<[(String, String); 2]> {
+    let tag = |key: &str, value: String| (key.to_owned(), value);
+    permit.elevation().map(|used| {
+        [
+            tag("tidegate:elevation", used.id.to_string()),
+            tag("tidegate:approvals", used.approvals.to_string()),
+        ]
+    })
 }
 
 fn granted_statements(
@@ -178,7 +211,9 @@ fn tags(grant: &AwsGrant, attributes: &(dyn Attributes + Sync)) -> Result<Vec<(S
 /// Whole seconds, rounded down: IAM compares seconds.
 fn end(order: &AwsOrder<'_>) -> Result<Moment, LimitError> {
     let by_lifetime = order.at.floor_second().plus(order.permit.ttl().duration());
-    let end = order.exact_end.map_or(by_lifetime, |exact| by_lifetime.min(exact.floor_second()));
+    let window = order.permit.elevation().map(|used| used.ends_at);
+    let ends = order.exact_end.into_iter().chain(window).map(Moment::floor_second);
+    let end = ends.fold(by_lifetime, Moment::min);
     if end > order.at { Ok(end) } else { Err(LimitError::Ended(end)) }
 }
 

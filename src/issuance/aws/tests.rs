@@ -17,6 +17,8 @@ fn opened(credential: Credential) -> OpenCredential {
     credential.open(&receipt).unwrap()
 }
 
+mod elevations;
+
 mod refusals {
     use super::*;
 
@@ -193,18 +195,6 @@ mod single_flight {
         };
         keys.insert(access_key(&recorded(&issuer, bounded).await.unwrap()));
         assert_eq!(keys.len(), 7, "{keys:?}");
-    }
-
-    #[tokio::test]
-    async fn break_glass_never_shares() {
-        let sts = FakeSts::start(&[]).await;
-        let issuer = sts.issuer(&clock());
-        let permit = permit_for(&grant(aws_grant(), true), SUBJECT, 600);
-        for number in 1..=2 {
-            let credential = recorded(&issuer, order(&permit, start())).await.unwrap();
-            assert_eq!(access_key(&credential), format!("ASIA{number}"));
-            assert!(!is_cached(&credential));
-        }
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! The two shortcuts of this room change no decision: asking only the candidates, and building only what they read.
+//! The shortcuts of this room change no decision: asking only the candidates, building only what they read, and
+//! remembering what was permitted before.
 
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -46,7 +47,7 @@ const RESOURCE_SCOPES: [&str; 9] = [
 ];
 
 /// Conditions that may hold, may not, or may fail; the last ones need `issue` in their scope to mean anything.
-const CONDITIONS: [&str; 24] = [
+const CONDITIONS: [&str; 26] = [
     "true",
     "principal.issuer == Tidegate::Issuer::\"prod\"",
     "principal.subject like \"*nn\"",
@@ -70,6 +71,8 @@ const CONDITIONS: [&str; 24] = [
     "context has actor && context.actor has kubernetes && context.actor.kubernetes.namespace == \"orders\"",
     "context has actor && context.actor in Tidegate::Group::\"prod/g\" && context.actor.hasTag(\"team\")",
     "context has elevation",
+    "context has elevation && context.elevation.approvals >= 2",
+    "context has elevation && context.now < context.elevation.ends_at",
     "context.ttl.toSeconds() * 9223372036854775 > 0",
 ];
 
@@ -91,19 +94,31 @@ fn policy() -> impl Strategy<Value = String> {
 fn asked() -> impl Strategy<Value = Asked> {
     let caller = proptest::sample::select(principals());
     let grant = proptest::sample::select(vec!["a", "b", "c"]);
-    (caller, grant, any::<[bool; 6]>(), 1..604_800_i64).prop_map(|(caller, grant, bits, ttl)| {
-        let mut asked = Asked::of(caller, grant);
-        asked.ttl = Lifetime::from_seconds(ttl).unwrap();
-        asked.source_ip = asked.source_ip.filter(|_| bits[0]);
-        asked.client_cert = asked.client_cert.filter(|_| bits[1]);
-        asked.actor = asked.actor.filter(|_| bits[2]);
-        asked.authentication.acr = asked.authentication.acr.filter(|_| bits[3]);
-        asked.at = if bits[4] { asked.at } else { Moment::from_unix_seconds(1) };
-        if bits[5] {
-            asked.scopes.clear();
-        }
-        asked
-    })
+    // Often the same, so that permits are remembered.
+    let lifetime = prop_oneof![Just(300_i64), 1..604_800_i64];
+    let approvals = proptest::option::of(1..4_u32);
+    (caller, grant, any::<[bool; 8]>(), lifetime, approvals).prop_map(
+        |(caller, grant, bits, ttl, approvals)| {
+            let mut asked = Asked::of(caller, grant);
+            if let Some(approvals) = approvals {
+                asked = asked.under(approvals);
+            }
+            asked.ttl = Lifetime::from_seconds(ttl).unwrap();
+            asked.source_ip = asked.source_ip.filter(|_| bits[0]);
+            asked.client_cert = asked.client_cert.filter(|_| bits[1]);
+            asked.actor = asked.actor.filter(|_| bits[2]);
+            asked.authentication.acr = asked.authentication.acr.filter(|_| bits[3]);
+            asked.at = if bits[4] { asked.at } else { Moment::from_unix_seconds(1) };
+            if bits[5] {
+                asked.scopes.clear();
+            }
+            if let Principal::Workload(caller) = &mut asked.principal {
+                caller.groups.retain(|_| bits[6]);
+                caller.tags.retain(|_, _| bits[7]);
+            }
+            asked
+        },
+    )
 }
 
 /// Parsing the schema is dear, and always gives the same.
@@ -143,6 +158,9 @@ fn built(asked: &Asked) -> (Request, Entities) {
 
 /// As the text of the design says it: each author's whole set by itself, every error counts.
 fn plainly(asked: &Asked, sets: &[PolicySet]) -> &'static str {
+    if asked.grant.break_glass.is_some() && asked.elevation.is_none() {
+        return "error";
+    }
     let (request, entities) = built(asked);
     let answers: Vec<_> =
         sets.iter().map(|set| Authorizer::new().is_authorized(&request, set, &entities)).collect();
@@ -207,7 +225,8 @@ proptest! {
         }
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let engine = Folder::new(&files).engine();
-        for asked in &requests {
+        // Twice: the second time from memory, where that is allowed.
+        for asked in requests.iter().chain(&requests) {
             prop_assert_eq!(quickly(asked, &engine), plainly(asked, &sets), "{:?} {:?}", asked, files);
         }
     }

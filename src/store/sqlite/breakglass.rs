@@ -3,6 +3,8 @@
 mod elevations;
 mod kept;
 mod outbox;
+#[cfg(test)]
+mod tests;
 
 use futures_util::future::BoxFuture;
 

@@ -11,15 +11,16 @@ use crate::store::sqlite::rows::{broken, from_json, only, signed, to_json};
 use crate::store::sqlite::unit::{Query, SqliteUnit};
 use crate::store::{ElevationChange, ElevationGuard, ElevationQuery, OpenLimits, StoreError, Swap};
 
-const ONE: &str = "SELECT id, version, facts FROM elevation WHERE id = ?1";
+pub(super) const ONE: &str = "SELECT id, version, facts FROM elevation WHERE id = ?1";
 const SOME: &str = "SELECT id, version, facts FROM elevation WHERE 1 = 1";
-const DUE: &str = "SELECT id, version, facts FROM elevation WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+pub(super) const DUE: &str =
+    "SELECT id, version, facts FROM elevation WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
 const HOLDS: &str = "SELECT EXISTS (SELECT 1 FROM elevation WHERE id = ?1 AND version = ?2 AND ?3 < ?4)";
 /// Everything that can refuse the change stands in its own `WHERE`: the version it starts from, that it goes forward, and
 /// the time.
 const REPLACE: &str = "UPDATE elevation SET version = ?1, state = ?2, open = ?3, due_at = ?4, facts = ?5 \
      WHERE id = ?6 AND version = ?7 AND version < ?1 AND (?8 IS NULL OR ?9 < ?8)";
-const INSERT: &str = "INSERT INTO elevation \
+pub(super) const INSERT: &str = "INSERT INTO elevation \
      (version, state, open, due_at, facts, id, grant_name, requester_issuer, requester_subject) \
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
      WHERE (?10 IS NULL OR ?11 < ?10) \
@@ -28,7 +29,7 @@ const INSERT: &str = "INSERT INTO elevation \
      AND (?13 IS NULL OR ?13 > (SELECT count(*) FROM elevation WHERE open = 1 AND grant_name = ?7)) \
      ON CONFLICT DO NOTHING";
 /// Why an insert that was in time did not happen.
-const WHY_NOT: &str = "SELECT EXISTS (SELECT 1 FROM elevation WHERE id = ?1) AS taken, \
+pub(super) const WHY_NOT: &str = "SELECT EXISTS (SELECT 1 FROM elevation WHERE id = ?1) AS taken, \
      (SELECT count(*) FROM elevation WHERE open = 1 AND requester_issuer = ?2 AND requester_subject = ?3) AS persons, \
      (SELECT count(*) FROM elevation WHERE open = 1 AND grant_name = ?4) AS grants";
 
@@ -103,7 +104,7 @@ impl SqliteUnit {
 }
 
 /// Only the filters that were asked for: SQLite finds no index for `?1 IS NULL OR …`.
-fn listing(asked: ElevationQuery) -> QueryBuilder<Sqlite> {
+pub(super) fn listing(asked: ElevationQuery) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(SOME);
     if !asked.states.is_empty() {
         query.push(" AND state IN (");

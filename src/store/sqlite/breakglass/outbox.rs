@@ -12,7 +12,7 @@ use crate::store::{OutboxRow, StoreError, WaitingMessage};
 
 const PUT: &str = "INSERT INTO outbox (hook, elevation, version, body) VALUES (?1, ?2, ?3, ?4)";
 /// Only the first one of each elevation: the next one would overtake it.
-const DUE: &str = "SELECT sequence, body, attempts FROM outbox WHERE sequence IN \
+pub(super) const DUE: &str = "SELECT sequence, body, attempts FROM outbox WHERE sequence IN \
      (SELECT min(sequence) FROM outbox WHERE hook = ?1 GROUP BY elevation) \
      AND (next_try IS NULL OR next_try <= ?2) ORDER BY sequence LIMIT ?3";
 const ARRIVED: &str = "DELETE FROM outbox WHERE sequence = ?1";

@@ -1,0 +1,116 @@
+//! What did not happen, written down: every refused attempt of somebody who had signed in.
+
+use super::questions::denial_record;
+use super::record::{person_record, token_record};
+use super::{BreakGlass, BreakGlassError};
+use crate::audit::{Event, PolicyRecord, RefusedEntry, Submission};
+use crate::ids::ElevationId;
+use crate::people::Caller;
+use crate::policy::Denial;
+use crate::store::StoreError;
+
+/// No more of a caller's text than a name can be goes into the entry.
+const MOST_DETAIL_CHARS: usize = 300;
+
+/// What somebody tried.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) what: &'static str,
+    pub(super) elevation: Option<ElevationId>,
+    pub(super) grant: Option<String>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) const fn on(caller: &'a Caller, what: &'static str, id: ElevationId) -> Self {
+        Self { caller, what, elevation: Some(id), grant: None }
+    }
+}
+
+/// Why it did not happen: what the caller is told, and what the record says beside it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) error: BreakGlassError,
+    reason: &'static str,
+    detail: String,
+    policy: Option<PolicyRecord>,
+    version: Option<u64>,
+    written: bool,
+}
+
+impl Refusal {
+    /// The caller is told what the record says.
+    pub(super) fn told(error: BreakGlassError) -> Self {
+        let (reason, detail) = (error.code(), error.to_string());
+        let version = match &error {
+            BreakGlassError::Conflict { current, .. } => Some(current.version),
+            _ => None,
+        };
+        Self { error, reason, detail, policy: None, version, written: true }
+    }
+
+    /// Policy said no; why is for the record.
+    pub(super) fn denied(error: BreakGlassError, denial: &Denial) -> Self {
+        let detail = denial.reason.to_string();
+        Self { detail, policy: Some(denial_record(denial)), ..Self::told(error) }
+    }
+
+    /// Not for the record: a stranger who guesses names must not make the log grow, and what the store could not tell it
+    /// cannot keep.
+    pub(super) fn unwritten(error: BreakGlassError) -> Self {
+        Self { written: false, ..Self::told(error) }
+    }
+
+    /// Under another code in the record than in the answer.
+    #[must_use]
+    pub(super) fn because(self, reason: &'static str) -> Self {
+        Self { reason, ..self }
+    }
+
+    #[must_use]
+    pub(super) fn at_version(self, version: u64) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// The answer is another one; the record keeps the reason.
+    #[must_use]
+    pub(super) fn shown_as(self, error: BreakGlassError) -> Self {
+        Self { error, ..self }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::unwritten(error.into())
+    }
+}
+
+impl BreakGlass {
+    /// Writes the refusal down and says what the caller is told. One that cannot be written down is no answer: nobody
+    /// tries doors while the log is away.
+    pub(super) async fn refuse(&self, attempt: &Attempt<'_>, refusal: Refusal) -> BreakGlassError {
+        let reason = refusal.reason;
+        metrics::counter!("tidegate_elevation_refused_total", "reason" => reason).increment(1);
+        if !refusal.written {
+            return refusal.error;
+        }
+        let caller = attempt.caller;
+        let entry = RefusedEntry {
+            by: person_record(caller.id()),
+            attempted: attempt.what,
+            target: attempt.elevation.map(|id| id.to_string()),
+            grant: attempt.grant.clone(),
+            version: refusal.version,
+            reason,
+            detail: refusal.detail.chars().take(MOST_DETAIL_CHARS).collect(),
+            policy: refusal.policy,
+            token: token_record(&caller.token),
+            source_ip: caller.source_ip,
+        };
+        let event = Event::ElevationRefused(Box::new(entry));
+        match self.services.audit.record(Submission::new(caller.request_id, event)).await {
+            Ok(_) => refusal.error,
+            Err(error) => BreakGlassError::Unavailable(error.to_string()),
+        }
+    }
+}

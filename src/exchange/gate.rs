@@ -1,0 +1,34 @@
+//! What may stop anybody at any time: a clock that cannot be right, and a lock.
+
+use super::{Attempt, Exchange, Fault, Refusal, Stop, TargetRefusal};
+use crate::audit::StillTrue;
+use crate::ids::ElevationId;
+use crate::locks::{OwnedSubjects, Subjects};
+use crate::principal::PrincipalId;
+
+impl Exchange {
+    /// Before anything is decided. The elevation is the one that the caller names; one that is found later stands in
+    /// [`unless_locked`](Self::unless_locked).
+    pub(super) fn gate(&self, attempt: Attempt<'_>) -> Result<(), Stop> {
+        self.services.high_water.check(attempt.at).map_err(Fault::Clock)?;
+        let (principals, grant) = (principals(attempt), Some(&attempt.request.grant));
+        let about =
+            Subjects { principals: &principals, grant, elevation: attempt.request.elevation.as_ref() };
+        let Some(lock) = self.services.locks.blocking(&about, attempt.at) else { return Ok(()) };
+        let why = format!("lock `{}` on `{}` is in force", lock.id, lock.target);
+        Err(Refusal::Target(TargetRefusal::Locked(why)).into())
+    }
+
+    /// For every entry that leads to a credential: refuses it when a lock came into force since the gate.
+    pub(super) fn unless_locked(&self, attempt: Attempt<'_>, elevation: Option<ElevationId>) -> StillTrue {
+        let principals = principals(attempt).into_iter().cloned().collect();
+        let grant = Some(attempt.request.grant.clone());
+        self.services.locks.guard(OwnedSubjects { principals, grant, elevation })
+    }
+}
+
+/// The caller, and the actor or the caller once more: no allocation before a lock is found.
+fn principals<'a>(attempt: Attempt<'a>) -> [&'a PrincipalId; 2] {
+    let caller = attempt.caller.principal.id();
+    [caller, attempt.caller.actor.as_ref().map_or(caller, |actor| &actor.workload.id)]
+}

@@ -1,0 +1,144 @@
+//! Who may set and lift a lock: the policy action `lock`, on every grant that the lock would stop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{LockBook, LockError};
+use crate::audit::PolicyRecord;
+use crate::grants::Grant;
+use crate::locks::{Lock, LockTarget};
+use crate::people::Caller;
+use crate::policy::{Denial, PersonQuestion, Wish};
+
+/// Deciding policies that one entry names. Another thousand of them would keep a freeze out of the log.
+const MOST_NAMES: usize = 100;
+
+/// Not permitted: what the caller is told and what the record says.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) told: LockError,
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+    pub(super) policy: Option<PolicyRecord>,
+}
+
+/// Which grants a target stops.
+enum Reach {
+    One(Arc<Grant>),
+    /// All of them, or one that cannot be told.
+    Every,
+    /// None: the target does not exist. Only who may lock everything learns that.
+    Nothing(&'static str),
+}
+
+impl LockBook {
+    /// May the caller freeze this?
+    pub(super) async fn may_lock(
+        &self,
+        caller: &Caller,
+        target: &LockTarget,
+    ) -> Result<PolicyRecord, Refused> {
+        match self.reach(target).await {
+            Reach::One(grant) => self.permitted(caller, std::iter::once(&grant)),
+            Reach::Every => self.permitted(caller, self.catalog.iter()),
+            Reach::Nothing(code) => {
+                self.permitted(caller, self.catalog.iter())?;
+                let told = format!("`{target}` does not exist");
+                let (detail, told) = (told.clone(), LockError::Invalid { code, told });
+                Err(Refused { told, reason: code, detail, policy: None })
+            }
+        }
+    }
+
+    /// May the caller freeze any grant at all?
+    pub(super) fn may_lock_anything(&self, caller: &Caller) -> bool {
+        self.catalog.iter().any(|grant| self.ask(caller, grant).is_ok())
+    }
+
+    async fn reach(&self, target: &LockTarget) -> Reach {
+        let named = match target {
+            LockTarget::All | LockTarget::Principal(_) | LockTarget::Issuer(_) => return Reach::Every,
+            LockTarget::Grant(name) => {
+                let found = self.catalog.resolve(name);
+                return found.map_or(Reach::Nothing("unknown_grant"), |grant| Reach::One(Arc::clone(grant)));
+            }
+            LockTarget::Elevation(id) => self.store.elevation(*id).await,
+        };
+        match named {
+            Ok(None) => Reach::Nothing("unknown_elevation"),
+            Ok(Some(elevation)) => {
+                let found = self.catalog.resolve(&elevation.ask.grant);
+                found.map_or(Reach::Every, |grant| Reach::One(Arc::clone(grant)))
+            }
+            // A freeze works while the store is sick, for those who may freeze whatever it could be.
+            Err(_) => Reach::Every,
+        }
+    }
+
+    /// Each of them, and at least one: nobody is in charge of nothing.
+    fn permitted<'a>(
+        &self,
+        caller: &Caller,
+        grants: impl Iterator<Item = &'a Arc<Grant>>,
+    ) -> Result<PolicyRecord, Refused> {
+        let (mut names, mut digest) = (BTreeSet::new(), None);
+        for grant in grants {
+            let decided = self.ask(caller, grant).map_err(|denial| denied(&denial))?;
+            names.extend(decided.decided_by().iter().map(ToString::to_string));
+            digest = Some(decided.digest());
+        }
+        let digest = digest.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
+        Ok(PolicyRecord { digest, decided_by: cut(names) })
+    }
+
+    fn ask(&self, caller: &Caller, grant: &Arc<Grant>) -> Result<crate::policy::Decided, Denial> {
+        self.policy.decide(&PersonQuestion {
+            person: &caller.person,
+            authentication: &caller.authentication,
+            source_ip: caller.source_ip,
+            at: caller.at,
+            wish: Wish::Lock { grant },
+        })
+    }
+}
+
+/// Who was locked by somebody else does not let themselves out.
+pub(super) fn not_ones_own(caller: &Caller, lock: &Lock) -> Result<(), Refused> {
+    let own = matches!(&lock.target, LockTarget::Principal(id) if id == caller.id());
+    if own && lock.by != *caller.id() {
+        let detail = "the lock is on the caller, and another set it".to_owned();
+        return Err(forbidden("own_lock", detail, None));
+    }
+    Ok(())
+}
+
+impl Refused {
+    pub(super) fn unknown_lock() -> Self {
+        let detail = "no such lock, or the caller may lock nothing".to_owned();
+        Self { told: LockError::NotFound, reason: "unknown_lock", detail, policy: None }
+    }
+}
+
+fn denied(denial: &Denial) -> Refused {
+    let decided_by = cut(denial.decided_by.iter().map(ToString::to_string).collect());
+    let policy = PolicyRecord { digest: denial.digest, decided_by };
+    forbidden("policy_denied", denial.reason.to_string(), Some(policy))
+}
+
+fn forbidden(code: &'static str, detail: String, policy: Option<PolicyRecord>) -> Refused {
+    let told = match code {
+        "own_lock" => "somebody else locked you, and somebody else has to lift it",
+        _ => "the policy does not permit you to lock this",
+    };
+    let told = LockError::Forbidden { code, told: told.to_owned() };
+    Refused { told, reason: code, detail, policy }
+}
+
+fn cut(names: BTreeSet<String>) -> Vec<String> {
+    let more = names.len().saturating_sub(MOST_NAMES);
+    let mut names: Vec<_> = names.into_iter().take(MOST_NAMES).collect();
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    names
+}

@@ -1,0 +1,131 @@
+//! The locks in memory: lock-free for every request, swapped whole by who changes them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::LockView;
+use crate::audit::Submission;
+use crate::clock::Moment;
+use crate::ids::LockId;
+use crate::locks::{Lock, OwnedSubjects, Subjects};
+
+/// A lock and where it stands with the log.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) lock: Lock,
+    pub(super) standing: Standing,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// Durable.
+    Recorded,
+    /// In force and not known to be durable. Writing it again writes it once.
+    Waiting(Arc<Submission>),
+    /// In memory only, for somebody else's purpose.
+    Frozen,
+}
+
+#[derive(Debug)]
+pub(super) struct Shelf {
+    held: ArcSwap<Vec<Held>>,
+    /// Two changes at once could lose one.
+    changing: Mutex<()>,
+}
+
+impl Shelf {
+    pub(super) fn new(held: Vec<Held>) -> Self {
+        Self { held: ArcSwap::from_pointee(held), changing: Mutex::new(()) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.load().len()
+    }
+
+    pub(super) fn blocking(&self, about: &Subjects<'_>, at: Moment) -> Option<Lock> {
+        let held = self.held.load();
+        held.iter().find(|held| held.lock.stops(about, at)).map(|held| held.lock.clone())
+    }
+
+    pub(super) fn is_blocking(&self, about: &OwnedSubjects, at: Moment) -> bool {
+        let held = self.held.load();
+        if held.is_empty() {
+            return false;
+        }
+        let principals: Vec<_> = about.principals.iter().collect();
+        let (grant, elevation) = (about.grant.as_ref(), about.elevation.as_ref());
+        let about = Subjects { principals: &principals, grant, elevation };
+        held.iter().any(|held| held.lock.stops(&about, at))
+    }
+
+    pub(super) fn find(&self, id: LockId) -> Option<Held> {
+        self.held.load().iter().find(|held| held.lock.id == id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Arc<Vec<Held>> {
+        self.held.load_full()
+    }
+
+    pub(super) fn views(&self, at: Moment) -> Vec<LockView> {
+        let held = self.held.load();
+        let in_force = held.iter().filter(|held| held.lock.holds(at));
+        in_force.map(|held| LockView { lock: held.lock.clone(), recorded: held.is_recorded() }).collect()
+    }
+
+    /// `false` when there are `most` already.
+    pub(super) fn add(&self, new: Held, most: usize) -> bool {
+        self.change(|held| {
+            let room = held.iter().filter(|held| !matches!(held.standing, Standing::Frozen)).count() < most;
+            if room {
+                held.push(new);
+            }
+            room
+        })
+    }
+
+    pub(super) fn mark_recorded(&self, id: LockId) {
+        self.change(|held| {
+            if let Some(held) = held.iter_mut().find(|held| held.lock.id == id) {
+                held.standing = Standing::Recorded;
+            }
+        });
+    }
+
+    pub(super) fn remove(&self, id: LockId) {
+        self.change(|held| held.retain(|held| held.lock.id != id));
+    }
+
+    pub(super) fn thaw(&self, id: LockId) {
+        self.change(|held| {
+            held.retain(|held| held.lock.id != id || !matches!(held.standing, Standing::Frozen));
+        });
+    }
+
+    pub(super) fn measure(&self, at: Moment) {
+        let held = self.held.load();
+        let in_force = held.iter().filter(|held| held.lock.holds(at)).count();
+        let unrecorded = held.iter().filter(|held| !held.is_recorded()).count();
+        metrics::gauge!("tidegate_locks_active").set(number(in_force));
+        metrics::gauge!("tidegate_locks_unrecorded").set(number(unrecorded));
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Held>) -> T) -> T {
+        // A panic within a change left the old list, which is still true.
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Vec::clone(&self.held.load());
+        let outcome = change(&mut next);
+        self.held.store(Arc::new(next));
+        outcome
+    }
+}
+
+impl Held {
+    pub(super) fn is_recorded(&self) -> bool {
+        matches!(self.standing, Standing::Recorded)
+    }
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
