@@ -17,11 +17,13 @@ mod journeys {
 
     mod aws_access_ends;
     mod aws_plumbing;
+    mod aws_sessions_end_early;
     mod checkpoint_verifiers;
     mod command_line;
     mod full_disk;
     mod issuer_key_rotation;
     mod kill_nine;
+    mod notification_signature;
     mod secrets_stay_inside;
     mod stranger;
     mod token_exchange_clients;
