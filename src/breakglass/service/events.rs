@@ -62,15 +62,11 @@ impl BreakGlass {
             }
             page.next = index.saturating_add(1);
             let Some((id, event, at)) = about_an_elevation(&bytes) else { continue };
-            let known = match seen.get(&id) {
-                Some(known) => known.clone(),
-                None => {
-                    let found = self.services.store.elevation(id).await?;
-                    let found = found.filter(|elevation| self.sees(caller, elevation));
-                    seen.insert(id, found.clone());
-                    found
-                }
-            };
+            if !seen.contains_key(&id) {
+                let found = self.services.store.elevation(id).await?;
+                seen.insert(id, found.filter(|elevation| self.sees(caller, elevation)));
+            }
+            let known = seen.get(&id).cloned().flatten();
             page.events.extend(known.map(|elevation| ElevationNews { index, event, at, elevation }));
         }
         Ok(page)
