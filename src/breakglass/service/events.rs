@@ -62,11 +62,14 @@ impl BreakGlass {
             }
             page.next = index.saturating_add(1);
             let Some((id, event, at)) = about_an_elevation(&bytes) else { continue };
-            if !seen.contains_key(&id) {
+            let known = if let Some(known) = seen.get(&id) {
+                known.clone()
+            } else {
                 let found = self.services.store.elevation(id).await?;
-                seen.insert(id, found.filter(|elevation| self.sees(caller, elevation)));
-            }
-            let known = seen.get(&id).cloned().flatten();
+                let found = found.filter(|elevation| self.sees(caller, elevation));
+                seen.insert(id, found.clone());
+                found
+            };
             page.events.extend(known.map(|elevation| ElevationNews { index, event, at, elevation }));
         }
         Ok(page)
