@@ -62,14 +62,13 @@ impl BreakGlass {
             }
             page.next = index.saturating_add(1);
             let Some((id, event, at)) = about_an_elevation(&bytes) else { continue };
-            let known = match seen.get(&id) {
-                Some(known) => known.clone(),
-                None => {
-                    let found = self.services.store.elevation(id).await?;
-                    let found = found.filter(|elevation| self.sees(caller, elevation));
-                    seen.insert(id, found.clone());
-                    found
-                }
+            let known = if let Some(known) = seen.get(&id) {
+                known.clone()
+            } else {
+                let found = self.services.store.elevation(id).await?;
+                let found = found.filter(|elevation| self.sees(caller, elevation));
+                seen.insert(id, found.clone());
+                found
             };
             page.events.extend(known.map(|elevation| ElevationNews { index, event, at, elevation }));
         }

@@ -31,6 +31,12 @@ impl<'a> Attempt<'a> {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) error: BreakGlassError,
+    words: Box<Words>,
+}
+
+/// For the record.
+#[derive(Debug)]
+struct Words {
     reason: &'static str,
     detail: String,
     policy: Option<PolicyRecord>,
@@ -46,30 +52,37 @@ impl Refusal {
             BreakGlassError::Conflict { current, .. } => Some(current.version),
             _ => None,
         };
-        Self { error, reason, detail, policy: None, version, written: true }
+        let words = Words { reason, detail, policy: None, version, written: true };
+        Self { error, words: Box::new(words) }
     }
 
     /// Policy said no; why is for the record.
     pub(super) fn denied(error: BreakGlassError, denial: &Denial) -> Self {
-        let detail = denial.reason.to_string();
-        Self { detail, policy: Some(denial_record(denial)), ..Self::told(error) }
+        let mut refusal = Self::told(error);
+        refusal.words.detail = denial.reason.to_string();
+        refusal.words.policy = Some(denial_record(denial));
+        refusal
     }
 
     /// Not for the record: a stranger who guesses names must not make the log grow, and what the store could not tell it
     /// cannot keep.
     pub(super) fn unwritten(error: BreakGlassError) -> Self {
-        Self { written: false, ..Self::told(error) }
+        let mut refusal = Self::told(error);
+        refusal.words.written = false;
+        refusal
     }
 
     /// Under another code in the record than in the answer.
     #[must_use]
-    pub(super) fn because(self, reason: &'static str) -> Self {
-        Self { reason, ..self }
+    pub(super) fn because(mut self, reason: &'static str) -> Self {
+        self.words.reason = reason;
+        self
     }
 
     #[must_use]
-    pub(super) fn at_version(self, version: u64) -> Self {
-        Self { version: Some(version), ..self }
+    pub(super) fn at_version(mut self, version: u64) -> Self {
+        self.words.version = Some(version);
+        self
     }
 
     /// The answer is another one; the record keeps the reason.
@@ -89,10 +102,11 @@ impl BreakGlass {
     /// Writes the refusal down and says what the caller is told. One that cannot be written down is no answer: nobody
     /// tries doors while the log is away.
     pub(super) async fn refuse(&self, attempt: &Attempt<'_>, refusal: Refusal) -> BreakGlassError {
-        let reason = refusal.reason;
+        let Refusal { error: told, words } = refusal;
+        let Words { reason, detail, policy, version, written } = *words;
         metrics::counter!("tidegate_elevation_refused_total", "reason" => reason).increment(1);
-        if !refusal.written {
-            return refusal.error;
+        if !written {
+            return told;
         }
         let caller = attempt.caller;
         let entry = RefusedEntry {
@@ -100,16 +114,16 @@ impl BreakGlass {
             attempted: attempt.what,
             target: attempt.elevation.map(|id| id.to_string()),
             grant: attempt.grant.clone(),
-            version: refusal.version,
+            version,
             reason,
-            detail: refusal.detail.chars().take(MOST_DETAIL_CHARS).collect(),
-            policy: refusal.policy,
+            detail: detail.chars().take(MOST_DETAIL_CHARS).collect(),
+            policy,
             token: token_record(&caller.token),
             source_ip: caller.source_ip,
         };
         let event = Event::ElevationRefused(Box::new(entry));
         match self.services.audit.record(Submission::new(caller.request_id, event)).await {
-            Ok(_) => refusal.error,
+            Ok(_) => told,
             Err(error) => BreakGlassError::Unavailable(error.to_string()),
         }
     }

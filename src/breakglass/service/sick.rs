@@ -1,6 +1,7 @@
 //! While the store is sick: what was stopped stays stopped. The command is in force at once by a lock in memory, and is
 //! written down as soon as the store recovers.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
@@ -78,7 +79,7 @@ impl BreakGlass {
         answer: Option<&AnswerRow>,
     ) -> Option<Outcome> {
         let mut memory = self.memory();
-        if !memory.unrecorded.contains_key(&current.id) {
+        if let Entry::Vacant(free) = memory.unrecorded.entry(current.id) {
             let lock = LockId::new(caller.at, self.services.entropy.as_ref()).ok()?;
             self.services.locks.freeze(Lock {
                 id: lock,
@@ -95,7 +96,7 @@ impl BreakGlass {
                 answer: answer.cloned(),
                 lock,
             };
-            memory.unrecorded.insert(current.id, unrecorded);
+            free.insert(unrecorded);
             tracing::error!(
                 elevation.id = %current.id,
                 change = ?planned.change,
@@ -119,10 +120,7 @@ impl BreakGlass {
 
     /// Durable, or without an object by now.
     async fn is_settled(&self, id: ElevationId, command: &Unrecorded, at: Moment) -> bool {
-        let current = match self.services.store.elevation(id).await {
-            Ok(Some(current)) => current,
-            Ok(None) | Err(_) => return false,
-        };
+        let Ok(Some(current)) = self.services.store.elevation(id).await else { return false };
         let Some(planned) = self.replay(&current, command) else {
             // Its own commit may have been durable after all, or the clock ended it.
             tracing::warn!(elevation.id = %id, state = %current.state_name(), "nothing is left to stop");
@@ -130,9 +128,7 @@ impl BreakGlass {
         };
         let under = Under { at, ..Under::caller(&command.caller, command.answer.as_ref()) };
         match self.commit(&current, planned, under).await {
-            Ok(_) => true,
-            Err(RecordError::Overtaken(Overtaken::Time)) => true,
-            Err(RecordError::Answered) => true,
+            Ok(_) | Err(RecordError::Overtaken(Overtaken::Time) | RecordError::Answered) => true,
             Err(_) => false,
         }
     }

@@ -120,7 +120,9 @@ impl BreakGlass {
             let query =
                 ElevationQuery { states: states.clone(), before, limit: PAGE, ..ElevationQuery::default() };
             let page = self.services.store.elevations(query).await?;
-            page.iter().for_each(|elevation| self.keep_in_mind(elevation));
+            for elevation in &page {
+                self.keep_in_mind(elevation);
+            }
             before = page.last().map(|elevation| elevation.id);
             if u32::try_from(page.len()).unwrap_or(u32::MAX) < PAGE {
                 return Ok(());

@@ -133,17 +133,19 @@ impl BreakGlass {
     ) -> Result<Elevation, WindowError> {
         match self.activate(found, requester, at, None).await {
             Ok(active) => Ok(active),
-            Err(NotActivated::Locked) => Err(WindowError::Locked),
+            Err(NotActivated::Locked | NotActivated::Unwritten(RecordError::Overtaken(Overtaken::Lock))) => {
+                Err(WindowError::Locked)
+            }
             Err(NotActivated::GrantChanged) => Err(WindowError::GrantChanged(found.id)),
             Err(NotActivated::Refused(ChangeRefusal::QuorumLost)) => Err(WindowError::QuorumLost(found.id)),
-            Err(NotActivated::Refused(_)) => Err(WindowError::NoElevation),
             // Two mints at once, or the sweeper: whoever was faster activated it.
             Err(NotActivated::Unwritten(RecordError::Overtaken(Overtaken::Change))) => {
                 let newest = self.services.store.elevation(found.id).await?;
                 newest.filter(|newest| newest.is_active(at)).ok_or(WindowError::NoElevation)
             }
-            Err(NotActivated::Unwritten(RecordError::Overtaken(Overtaken::Lock))) => Err(WindowError::Locked),
-            Err(NotActivated::Unwritten(RecordError::Overtaken(_))) => Err(WindowError::NoElevation),
+            Err(NotActivated::Refused(_) | NotActivated::Unwritten(RecordError::Overtaken(_))) => {
+                Err(WindowError::NoElevation)
+            }
             Err(NotActivated::Unwritten(error)) => Err(WindowError::Unavailable(error.to_string())),
         }
     }

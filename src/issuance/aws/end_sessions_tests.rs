@@ -14,10 +14,10 @@ use super::*;
 use crate::grants::{AwsGrant, Grant, GrantKind, JwtGrant, RoleArn};
 use crate::ids::{Audience, ElevationId};
 
-const ROLE: &str = "arn:aws:iam::123456789012:role/orders-read";
+pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/orders-read";
 
 #[derive(Clone, Copy, Debug)]
-enum Says {
+pub(crate) enum Says {
     Fine,
     Code(u16, &'static str),
     Text(u16, &'static str),
@@ -33,7 +33,7 @@ struct Script {
     calls: Vec<Form>,
 }
 
-struct FakeIam {
+pub(crate) struct FakeIam {
     script: Arc<Mutex<Script>>,
     endpoint: String,
     server: tokio::task::JoinHandle<()>,
@@ -46,7 +46,7 @@ impl Drop for FakeIam {
 }
 
 impl FakeIam {
-    async fn start(says: &[Says]) -> Self {
+    pub(crate) async fn start(says: &[Says]) -> Self {
         let script = Arc::new(Mutex::new(Script { says: says.iter().copied().collect(), calls: Vec::new() }));
         let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -58,7 +58,7 @@ impl FakeIam {
         }
     }
 
-    fn ender(&self) -> SessionEnder {
+    pub(crate) fn ender(&self) -> SessionEnder {
         self.ender_within(Duration::from_secs(20))
     }
 
@@ -75,7 +75,7 @@ impl FakeIam {
     }
 
     /// `Action RoleName PolicyName` of every call.
-    fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let field = |call: &Form, name| call.get(name).cloned().unwrap_or_default();
         let words =
             |call: &Form| ["Action", "RoleName", "PolicyName"].map(|name| field(call, name)).join(" ");

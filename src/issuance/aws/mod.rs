@@ -94,7 +94,7 @@ fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
 }
 
 #[cfg(test)]
-mod end_sessions_tests;
+pub(crate) mod end_sessions_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The use case over a real log on a real SQLite file, real policies and real locks. Refusals first: they are the product.
 
 mod clockwork;
+mod cloud;
 mod people;
 mod races;
 mod reading;

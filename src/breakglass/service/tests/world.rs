@@ -20,6 +20,7 @@ use crate::entropy::SystemEntropy;
 use crate::federation::{Algorithm, Federation, IssuerSettings, KeySource, ReplayMode};
 use crate::grants::{self, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
 use crate::ids::{Audience, ElevationId, GrantName, IssuerName, IssuerUrl, RequestId, Scope, Subject};
+use crate::issuance::aws::SessionEnder;
 use crate::locks::service::LockBook;
 use crate::notify::HookId;
 use crate::people::{Caller, People, TokenFacts};
@@ -66,6 +67,7 @@ pub(super) struct Start {
     pub(super) settings: Settings,
     /// `customer` may approve, `vendor` may not, unless this says otherwise.
     pub(super) customer_may_approve: bool,
+    pub(super) sessions: Option<SessionEnder>,
 }
 
 impl Default for Start {
@@ -75,7 +77,7 @@ impl Default for Start {
             grant(OTHER, true, &["read"]),
             grant(OPEN, false, &["read"]),
         ];
-        Self { grants, settings: Settings::default(), customer_may_approve: true }
+        Self { grants, settings: Settings::default(), customer_may_approve: true, sessions: None }
     }
 }
 
@@ -120,7 +122,7 @@ impl World {
             clock: Arc::clone(&bench.clock) as _,
             settings: start.settings,
             hooks: vec![HookId(Fingerprint::of(b"hook"))],
-            sessions: None,
+            sessions: start.sessions,
         });
         Self { bench, store, log, policy, catalog, locks, glass: Arc::new(glass) }
     }
@@ -325,11 +327,15 @@ pub(super) fn id(issuer: &str, subject: &str) -> PrincipalId {
 }
 
 pub(super) fn grant(name: &str, break_glass: bool, scopes: &[&str]) -> Grant {
-    let five = Lifetime::from_seconds(300).unwrap();
     let audience = Audience::new("https://x").unwrap();
+    grant_of(name, break_glass, GrantKind::Jwt(JwtGrant { audience, scopes: scope(scopes) }))
+}
+
+pub(super) fn grant_of(name: &str, break_glass: bool, kind: GrantKind) -> Grant {
+    let five = Lifetime::from_seconds(300).unwrap();
     Grant::new(
         GrantName::new(name).unwrap(),
-        GrantKind::Jwt(JwtGrant { audience, scopes: scope(scopes) }),
+        kind,
         LifetimeCaps::new(five, five).unwrap(),
         break_glass.then_some(grants::BreakGlass { max_duration: 4 * HOUR }),
         BTreeSet::new(),
