@@ -32,6 +32,8 @@ mod events;
 mod exchange;
 #[path = "doors/form.rs"]
 mod form;
+#[path = "doors/frozen.rs"]
+mod frozen;
 #[path = "doors/locks.rs"]
 mod locks;
 #[path = "doors/metadata.rs"]
@@ -46,3 +48,5 @@ mod routes;
 mod sts;
 #[path = "doors/tls.rs"]
 mod tls;
+#[path = "doors/tokens_after.rs"]
+mod tokens_after;

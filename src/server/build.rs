@@ -126,6 +126,7 @@ impl Rooms {
             ring: keys.ring(),
             federation: Arc::clone(&federation),
             store: Arc::clone(&store),
+            break_glass: Arc::clone(&break_glass),
             audit: audit.clone(),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),

@@ -105,3 +105,122 @@ impl ClockWatch {
         recorded.inspect_err(|cause| tracing::error!(%cause, "the clock's step was not recorded")).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::Bench;
+    use crate::entropy::SystemEntropy;
+
+    struct Room {
+        bench: Bench,
+        watch: ClockWatch,
+    }
+
+    impl Room {
+        async fn on(bench: Bench) -> Self {
+            let store = bench.store().await;
+            let audit = bench.log_on(Arc::clone(&store)).await;
+            let mark = high_water(&*store, &audit).await.unwrap();
+            let clock = Arc::clone(&bench.clock) as _;
+            let watch = ClockWatch::new(mark, store, audit, clock, Arc::new(SystemEntropy::new()));
+            Self { bench, watch }
+        }
+
+        async fn restart(self) -> Self {
+            let Self { bench, watch } = self;
+            watch.audit.drain().await;
+            drop(watch);
+            Self::on(bench).await
+        }
+
+        async fn look_at(&self, at: Moment) {
+            self.bench.clock.set(at);
+            self.watch.look().await;
+        }
+
+        fn is_fine(&self) -> bool {
+            self.watch.high_water.check(self.bench.clock.now()).is_ok()
+        }
+
+        async fn rollbacks(&self) -> Vec<serde_json::Value> {
+            let all = self.watch.audit.entries(0, 1_000).await.unwrap();
+            let read =
+                all.iter().map(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(bytes).unwrap());
+            read.filter(|entry| entry["type"] == "clock.rollback").collect()
+        }
+    }
+
+    const MONTH: Duration = Duration::from_hours(31 * 24);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn a_step_back_is_recorded_once_per_episode_and_ends_by_itself() {
+        let room = Room::on(Bench::new()).await;
+        let now = room.bench.clock.now();
+        room.look_at(now).await;
+        for later in 0..3 {
+            room.look_at(now.minus(MONTH).plus(SECOND * later)).await;
+        }
+        assert!(!room.is_fine());
+        let entries = room.rollbacks().await;
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0]["clock"], now.minus(MONTH).to_string());
+        assert_eq!(entries[0]["highest"], now.to_string());
+        room.look_at(now.minus(BOUND)).await;
+        assert!(room.is_fine());
+        room.look_at(now.minus(MONTH)).await;
+        assert_eq!(room.rollbacks().await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn time_synchronisation_is_no_step_back() {
+        let room = Room::on(Bench::new()).await;
+        let now = room.bench.clock.now();
+        for at in [now, now.minus(BOUND), now.plus(MONTH), now.plus(MONTH).minus(BOUND)] {
+            room.look_at(at).await;
+            assert!(room.is_fine(), "{at}");
+        }
+        assert!(room.rollbacks().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_mark_survives_a_restart_and_lags_by_ten_seconds_at_most() {
+        let room = Room::on(Bench::new()).await;
+        let now = room.bench.clock.now();
+        let last = now.plus(MONTH).plus(SECOND * 9);
+        for at in [now, now.plus(MONTH), last] {
+            room.look_at(at).await;
+        }
+        room.bench.clock.set(now);
+        let room = room.restart().await;
+        assert!(!room.is_fine());
+        assert!(last.since(room.watch.high_water.highest()) < KEEP_EVERY);
+    }
+
+    #[tokio::test]
+    async fn the_last_entry_of_the_log_is_a_floor_of_its_own() {
+        let room = Room::on(Bench::new()).await;
+        let now = room.bench.clock.now();
+        room.bench.clock.set(now.plus(MONTH));
+        crate::audit::tests::fill(&room.watch.audit, 1).await;
+        room.bench.clock.set(now);
+        let room = room.restart().await;
+        assert!(!room.is_fine());
+    }
+
+    #[tokio::test]
+    async fn a_step_back_while_the_log_is_sick_is_recorded_when_it_recovers() {
+        let room = Room::on(Bench::new()).await;
+        let now = room.bench.clock.now();
+        room.look_at(now).await;
+        let (here, away) = (room.bench.folder.path().join("t.db"), room.bench.folder.path().join("away.db"));
+        std::fs::rename(&here, &away).unwrap();
+        room.look_at(now.minus(MONTH)).await;
+        room.look_at(now.minus(MONTH)).await;
+        std::fs::rename(&away, &here).unwrap();
+        room.look_at(now.minus(MONTH)).await;
+        room.look_at(now.minus(MONTH)).await;
+        assert_eq!(room.rollbacks().await.len(), 1);
+    }
+}

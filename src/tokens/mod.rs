@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::audit::{AuditLog, Effect, Event, RecordError, Submission};
+use crate::breakglass::service::BreakGlass;
 use crate::clock::{HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifyError};
 use crate::ids::RequestId;
@@ -99,8 +100,10 @@ pub struct Services {
     pub ring: Arc<KeyRing>,
     /// Whom we trust.
     pub federation: Arc<Federation>,
-    /// What was revoked, and the elevations.
+    /// What was revoked.
     pub store: Arc<dyn Store>,
+    /// Which elevations are live.
+    pub break_glass: Arc<BreakGlass>,
     /// The record.
     pub audit: AuditLog,
     /// What is frozen.
@@ -195,8 +198,10 @@ impl Tokens {
     }
 
     async fn is_elevation_live(&self, token: &OwnToken, at: Moment) -> Result<bool, StoreError> {
-        let Some(id) = token.elevation() else { return Ok(true) };
-        Ok(self.services.store.elevation(*id).await?.is_some_and(|elevation| elevation.is_active(at)))
+        match token.elevation() {
+            None => Ok(true),
+            Some(id) => self.services.break_glass.is_live(*id, at).await,
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl World {
         world
     }
 
-    async fn run(&mut self) {
+    pub async fn run(&mut self) {
         let settings = tidegate::config::load(&self.folder.path().join("tidegate.toml")).unwrap();
         let credentials = aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test");
         let ports = Ports {
@@ -121,6 +121,12 @@ impl World {
             aws_identity: AwsIdentity::Fixed(Box::new(credentials)),
         };
         self.running = Some(server::start(settings, ports).await.unwrap());
+    }
+
+    /// The store of a broker that is down.
+    pub async fn store(&self) -> Arc<dyn tidegate::store::Store> {
+        let url = format!("sqlite:{}", self.folder.path().join("tidegate.db").display());
+        tidegate::store::open_beside(&url).await.unwrap()
     }
 
     pub async fn restart(&mut self) {
