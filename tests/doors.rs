@@ -48,3 +48,5 @@ mod routes;
 mod sts;
 #[path = "doors/tls.rs"]
 mod tls;
+#[path = "doors/tokens_after.rs"]
+mod tokens_after;

@@ -112,6 +112,8 @@ mod tests {
     use crate::audit::tests::Bench;
     use crate::entropy::SystemEntropy;
 
+    const BOUND: Duration = Duration::from_secs(30);
+
     struct Room {
         bench: Bench,
         watch: ClockWatch,
@@ -121,7 +123,7 @@ mod tests {
         async fn on(bench: Bench) -> Self {
             let store = bench.store().await;
             let audit = bench.log_on(Arc::clone(&store)).await;
-            let mark = high_water(&*store, &audit).await.unwrap();
+            let mark = high_water(&*store, &audit, BOUND).await.unwrap();
             let clock = Arc::clone(&bench.clock) as _;
             let watch = ClockWatch::new(mark, store, audit, clock, Arc::new(SystemEntropy::new()));
             Self { bench, watch }

@@ -1,12 +1,32 @@
 //! The route tables against what is served and what is documented.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate::http::{Access, OPS_ROUTES, PUBLIC_ROUTES, Route, Writes};
 
 use crate::world::World;
 
+const UNKNOWN: &str = "01a204b4-7a5e-7994-8652-29cf5b8dd4ce";
+
 fn concrete(route: &Route) -> String {
-    route.path.replace("{*path}", "0/000")
+    let kind = if route.path.starts_with("/v1/locks") { "lck-" } else { "elv-" };
+    route.path.replace("{*path}", "0/000").replace("{id}", &format!("{kind}{UNKNOWN}")).replace("{index}", "0")
+}
+
+/// A body that the route takes.
+fn body(route: &Route) -> Value {
+    match (route.method, route.path) {
+        ("POST", "/v1/elevations") => crate::api::ask("prod-ledger"),
+        ("POST", "/v1/locks") => json!({ "target": { "all": true }, "reason": "INC-42 is suspicious" }),
+        ("POST", path) if path.ends_with("/deny") || path.ends_with("/revoke") => {
+            json!({ "reason": "INC-42 is suspicious" })
+        }
+        ("POST", _) => json!({}),
+        _ => Value::Null,
+    }
+}
+
+fn for_people() -> Vec<&'static Route> {
+    PUBLIC_ROUTES.iter().filter(|route| route.access == Access::Person).collect()
 }
 
 #[tokio::test]
@@ -27,7 +47,8 @@ fn whatever_changes_something_authenticates_and_writes_an_entry() {
         let open = matches!(route.access, Access::Public | Access::OpsListener);
         let silent = matches!(route.writes, Writes::Nothing);
         assert!(!open || route.method == "GET", "{} is open and changes something", route.path);
-        assert!(route.method == "GET" || !silent, "{} changes something and writes nothing", route.path);
+        let asks = route.path == "/oauth2/introspect";
+        assert!(route.method == "GET" || asks || !silent, "{} changes something and writes nothing", route.path);
     }
 }
 
@@ -37,10 +58,74 @@ async fn a_request_without_credentials_is_refused_wherever_some_are_needed() {
     let public = PUBLIC_ROUTES.iter().map(|route| (route, world.url(&concrete(route))));
     let ops = OPS_ROUTES.iter().map(|route| (route, world.ops(&concrete(route))));
     for (route, url) in public.chain(ops).collect::<Vec<_>>() {
-        if matches!(route.access, Access::SubjectToken | Access::Operator) {
+        if matches!(route.access, Access::SubjectToken | Access::Operator | Access::Bearer | Access::Person) {
             let answer = world.http.request(route.method.parse().unwrap(), url).send().await.unwrap();
             assert!(answer.status().is_client_error(), "{} {}", route.method, route.path);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_workload_is_refused_at_every_door_for_people_and_so_is_an_unknown_parameter() {
+    let world = World::start().await;
+    let (workload, lead) = (world.token("billing"), world.staff("lea", "leads"));
+    for route in for_people() {
+        let path = concrete(route);
+        let answer = world.api(&workload, route.method, &path, body(route)).await;
+        answer.problem(403, "workload_token");
+        let answer = world.api(&lead, route.method, &format!("{path}?x=1"), body(route)).await;
+        answer.problem(400, "invalid_request");
+    }
+}
+
+/// What a route does for a person who may nothing: refuses, or shows that there is nothing for them.
+#[tokio::test]
+async fn a_person_without_any_right_gets_nothing_out_of_any_route() {
+    let world = World::start().await;
+    let id = world.requested("prod-ledger").await;
+    let stranger = world.sign_in(&world.staff, "staff", "zoe", &[]);
+    for route in for_people().into_iter().filter(|route| route.path != "/v1/events") {
+        for path in [concrete(route), concrete(route).replace(&format!("elv-{UNKNOWN}"), &id)] {
+            let answer = world.api(&stranger, route.method, &path, body(route)).await;
+            match (route.method, route.path) {
+                ("GET", "/v1/elevations") => assert_eq!(answer.done()["elevations"], json!([])),
+                ("GET", "/v1/locks") => assert_eq!(answer.done()["locks"], json!([])),
+                ("GET", "/v1/grants") => assert_eq!(answer.done()["grants"], json!([])),
+                ("GET", "/v1/whoami") => assert_eq!(answer.done()["subject"], "zoe"),
+                (_, path) if path.contains("{id}") => drop(answer.problem(404, "not_found")),
+                _ => assert_eq!((answer.status, &answer.body["status"]), (403, &json!(403)), "{}", answer.body),
+            }
+        }
+    }
+    assert_eq!(world.shown(&id).await["version"], 1, "nothing was changed");
+}
+
+#[tokio::test]
+async fn every_change_of_an_elevation_is_refused_in_every_state_that_it_does_not_start_from() {
+    let world = World::start().await;
+    let (ann, lea) = (world.engineer("ann"), world.staff("liv", "leads"));
+    let reason = json!({ "reason": "INC-42 is over by now" });
+    let ended = world.opened("prod-ledger").await;
+    world.act(&ann, &ended, "end", json!({})).await.done();
+    let withdrawn = world.requested("prod-ledger").await;
+    world.act(&ann, &withdrawn, "withdraw", json!({})).await.done();
+    let (requested, active) = (world.requested("prod-ledger").await, world.opened("prod-admin").await);
+    let cases = [
+        (&requested, &["end", "revoke"][..]),
+        (&active, &["approve", "deny", "withdraw"][..]),
+        (&ended, &["approve", "deny", "withdraw", "end", "revoke"][..]),
+        (&withdrawn, &["approve", "deny", "withdraw", "end", "revoke"][..]),
+    ];
+    for (id, wrong) in cases {
+        let before = world.shown(id).await;
+        for what in wrong {
+            let own = ["end", "withdraw"].contains(what);
+            let body = if ["deny", "revoke"].contains(what) { reason.clone() } else { json!({}) };
+            let answer = world.act(if own { &ann } else { &lea }, id, what, body).await;
+            answer.problem(409, "wrong_state");
+            assert_eq!(answer.body["current"], before, "{what}");
+        }
+        assert_eq!(world.shown(id).await, before);
     }
 }
 
