@@ -64,7 +64,8 @@ const fn person_post(path: &'static str, entries: &'static [&'static str]) -> Ro
     Route { method: "POST", path, access: Access::Person, writes: Writes::Entries(entries) }
 }
 
-pub(super) const REQUEST: Route = person_post("/v1/elevations", &["elevation.requested", "elevation.refused"]);
+pub(super) const REQUEST: Route =
+    person_post("/v1/elevations", &["elevation.requested", "elevation.refused"]);
 pub(super) const ELEVATIONS: Route = person_get("/v1/elevations");
 pub(super) const ELEVATION: Route = person_get("/v1/elevations/{id}");
 pub(super) const APPROVE: Route = person_post(
@@ -75,7 +76,8 @@ pub(super) const DENY: Route =
     person_post("/v1/elevations/{id}/deny", &["elevation.denied", "elevation.refused"]);
 pub(super) const WITHDRAW: Route =
     person_post("/v1/elevations/{id}/withdraw", &["elevation.withdrawn", "elevation.refused"]);
-pub(super) const END: Route = person_post("/v1/elevations/{id}/end", &["elevation.ended", "elevation.refused"]);
+pub(super) const END: Route =
+    person_post("/v1/elevations/{id}/end", &["elevation.ended", "elevation.refused"]);
 pub(super) const REVOKE: Route =
     person_post("/v1/elevations/{id}/revoke", &["elevation.revoked", "elevation.refused"]);
 pub(super) const SET_LOCK: Route = person_post("/v1/locks", &["lock.set", "elevation.refused"]);

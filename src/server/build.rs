@@ -14,14 +14,16 @@ use super::{AwsIdentity, Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::{self, service::BreakGlass};
 use crate::clock::Clock;
-use crate::config::{AwsSettings, BreakGlassSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::config::{
+    AwsSettings, BreakGlassSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings,
+};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
-    AbuseLimit, ApiDoor, ApiServices, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor, OperatorKey, OpsDoor,
-    PublicDoors, Readiness,
+    AbuseLimit, ApiDoor, ApiServices, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor,
+    OperatorKey, OpsDoor, PublicDoors, Readiness,
 };
 use crate::issuance::aws::{self, StsClient};
 use crate::issuance::{AwsIssuer, JwtIssuer};

@@ -64,7 +64,8 @@ async fn entries(
     let limit = number(&mut form, "limit", 1, LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
     door.audits(&caller).await?;
     let size = door.audit.size();
-    let rows = if from < size { door.audit.entries(from, limit).await.map_err(unreadable)? } else { Vec::new() };
+    let rows =
+        if from < size { door.audit.entries(from, limit).await.map_err(unreadable)? } else { Vec::new() };
     let next = rows.last().map(|(index, _)| index.saturating_add(1)).filter(|next| *next < size);
     let entries = rows.iter().map(|(index, bytes)| EntryView::of(*index, bytes)).collect::<Result<_, _>>()?;
     Ok(Json(Entries { size, entries, next_from: next }).into_response())

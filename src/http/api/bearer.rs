@@ -58,7 +58,10 @@ impl ApiDoor {
             SignInError::Workload => ApiError::new(StatusCode::FORBIDDEN, "workload_token", told),
             SignInError::Keys(issuer) => {
                 let cause = format!("the keys of issuer {issuer} are unknown or too old");
-                ApiError::unavailable("the keys of your identity provider cannot be had now; try again", cause)
+                ApiError::unavailable(
+                    "the keys of your identity provider cannot be had now; try again",
+                    cause,
+                )
             }
         }
     }
@@ -66,7 +69,8 @@ impl ApiDoor {
 
 /// The one token of the one `Authorization` header. Never from the query or the body: those end up in logs.
 fn bearer(headers: &HeaderMap) -> Result<UnverifiedToken, ApiError> {
-    let missing = || ApiError::unauthorized("missing_token", "send `Authorization: Bearer <your OIDC token>`", false);
+    let missing =
+        || ApiError::unauthorized("missing_token", "send `Authorization: Bearer <your OIDC token>`", false);
     let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
     let value = values.next().ok_or_else(missing)?;
     if values.next().is_some() {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -48,9 +48,7 @@ struct PageView<'a> {
 }
 
 pub(super) fn routes() -> Router<Arc<ApiDoor>> {
-    Router::new()
-        .route(ELEVATIONS.path, post(request).get(list))
-        .route(ELEVATION.path, get(show))
+    Router::new().route(ELEVATIONS.path, post(request).get(list)).route(ELEVATION.path, get(show))
 }
 
 async fn request(
@@ -93,14 +91,16 @@ async fn list(
     let wanted = wanted_list(&mut query(text.as_deref(), &["state", "grant", "limit", "cursor"])?)?;
     let page = door.breakglass.list(&caller, wanted).await;
     let page = page.map_err(|error| ApiError::of(error, caller.at))?;
-    let elevations = page.elevations.iter().map(|elevation| ElevationView::of(elevation, caller.at)).collect();
+    let elevations =
+        page.elevations.iter().map(|elevation| ElevationView::of(elevation, caller.at)).collect();
     Ok(Json(PageView { elevations, next_cursor: page.next.map(cursor_of) }).into_response())
 }
 
 fn wanted_list(form: &mut Form) -> Result<List, ApiError> {
     let states = form.take("state").map_or(Ok(BTreeSet::new()), |text| states(&text))?;
     let grant = form.take("grant").map(|text| GrantName::new(&text)).transpose();
-    let grant = grant.map_err(|error| ApiError::bad_request("invalid_request", format!("parameter `grant`: {error}")))?;
+    let grant = grant
+        .map_err(|error| ApiError::bad_request("invalid_request", format!("parameter `grant`: {error}")))?;
     let before = form.take("cursor").map(|text| read_cursor(&text)).transpose()?;
     let limit = number(form, "limit", 1, LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
     Ok(List { states, grant, limit, before })
@@ -109,7 +109,10 @@ fn wanted_list(form: &mut Form) -> Result<List, ApiError> {
 fn states(text: &str) -> Result<BTreeSet<StateName>, ApiError> {
     text.split(',').map(StateName::parse).collect::<Option<_>>().ok_or_else(|| {
         let known = StateName::ALL.map(StateName::as_str).join(", ");
-        ApiError::bad_request("invalid_request", format!("parameter `state` must be some of {known}, with commas between"))
+        ApiError::bad_request(
+            "invalid_request",
+            format!("parameter `state` must be some of {known}, with commas between"),
+        )
     })
 }
 
@@ -120,7 +123,9 @@ fn cursor_of(id: ElevationId) -> String {
 
 fn read_cursor(text: &str) -> Result<ElevationId, ApiError> {
     let id = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
-    id.ok_or_else(|| ApiError::bad_request("invalid_cursor", "parameter `cursor` is not what `next_cursor` was"))
+    id.ok_or_else(|| {
+        ApiError::bad_request("invalid_cursor", "parameter `cursor` is not what `next_cursor` was")
+    })
 }
 
 /// A change of what is there: 200, or 202 while it holds in memory only.

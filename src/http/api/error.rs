@@ -88,10 +88,9 @@ impl ApiError {
                 "idempotency_key_reused",
                 "this `Idempotency-Key` came with another request before; take a new one",
             ),
-            BreakGlassError::Unavailable(cause) => Self::unavailable(
-                "the broker cannot do that now; nothing was changed; try again",
-                cause,
-            ),
+            BreakGlassError::Unavailable(cause) => {
+                Self::unavailable("the broker cannot do that now; nothing was changed; try again", cause)
+            }
         }
     }
 }

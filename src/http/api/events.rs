@@ -70,7 +70,8 @@ async fn events(
         ApiError::slow_down(RETRY, "too many event streams are open; close one or come again")
     })?;
     let (sender, receiver) = mpsc::channel(BUFFER);
-    let feed = Feed { caller, size, next: from, sender, stopping: door.streams.stopping(), _place: place, door };
+    let feed =
+        Feed { caller, size, next: from, sender, stopping: door.streams.stopping(), _place: place, door };
     tokio::spawn(feed.run());
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(Received(receiver)).keep_alive(keep_alive).into_response();
@@ -85,10 +86,12 @@ fn first_index(headers: &HeaderMap, size: u64) -> Result<u64, ApiError> {
     let Some(value) = values.next() else { return Ok(size) };
     let text = value.to_str().unwrap_or_default();
     let last = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
-    last.filter(|last| *last < size && values.next().is_none()).map(|last| last.saturating_add(1)).ok_or_else(|| {
-        let told = "`Last-Event-ID` must be the `id` of an event of this stream";
-        ApiError::bad_request("last_event_id", told)
-    })
+    last.filter(|last| *last < size && values.next().is_none()).map(|last| last.saturating_add(1)).ok_or_else(
+        || {
+            let told = "`Last-Event-ID` must be the `id` of an event of this stream";
+            ApiError::bad_request("last_event_id", told)
+        },
+    )
 }
 
 /// What one reader is sent.
@@ -144,15 +147,19 @@ impl Feed {
             if self.next >= size {
                 return Ok(());
             }
-            let EventPage { events, next } =
-                match self.door.breakglass.events(&self.caller, self.next, AT_ONCE).await {
-                    Ok(page) => page,
-                    Err(cause) => {
-                        let cause = ApiError::of(cause, self.caller.at);
-                        tracing::warn!(request.id = %self.caller.request_id, ?cause, "an event stream was cut");
-                        return Err(Over);
-                    }
-                };
+            let EventPage { events, next } = match self
+                .door
+                .breakglass
+                .events(&self.caller, self.next, AT_ONCE)
+                .await
+            {
+                Ok(page) => page,
+                Err(cause) => {
+                    let cause = ApiError::of(cause, self.caller.at);
+                    tracing::warn!(request.id = %self.caller.request_id, ?cause, "an event stream was cut");
+                    return Err(Over);
+                }
+            };
             for news in &events {
                 self.send(event_of(news, self.caller.at).ok_or(Over)?).await?;
             }
@@ -172,7 +179,8 @@ impl Feed {
 }
 
 fn event_of(news: &ElevationNews, at: Moment) -> Option<Event> {
-    let data = News { event: &news.event, index: news.index, elevation: ElevationView::of(&news.elevation, at) };
+    let data =
+        News { event: &news.event, index: news.index, elevation: ElevationView::of(&news.elevation, at) };
     Event::default().id(news.index.to_string()).event(&news.event).json_data(data).ok()
 }
 

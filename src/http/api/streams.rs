@@ -28,7 +28,9 @@ impl Streams {
     pub(super) fn enter(&self, who: &PrincipalId) -> Option<Place> {
         // Counting cannot panic half-way.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.values().sum::<usize>() >= MOST || open.get(who).is_some_and(|count| *count >= MOST_PER_PERSON) {
+        if open.values().sum::<usize>() >= MOST
+            || open.get(who).is_some_and(|count| *count >= MOST_PER_PERSON)
+        {
             return None;
         }
         *open.entry(who.clone()).or_default() += 1;
@@ -77,7 +79,8 @@ mod tests {
     #[test]
     fn one_person_cannot_take_every_place_and_places_come_back() {
         let streams = Streams::new();
-        let mut places: Vec<Place> = (0..MOST_PER_PERSON).map(|_| streams.enter(&person("ann")).unwrap()).collect();
+        let mut places: Vec<Place> =
+            (0..MOST_PER_PERSON).map(|_| streams.enter(&person("ann")).unwrap()).collect();
         assert!(streams.enter(&person("ann")).is_none());
         assert!(streams.enter(&person("bob")).is_some());
         places.pop();

@@ -29,7 +29,9 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Self).map_err(|_| {
-            D::Error::custom(format_args!("`{text}` is no time; write RFC 3339 such as `2026-11-22T14:00:00Z`"))
+            D::Error::custom(format_args!(
+                "`{text}` is no time; write RFC 3339 such as `2026-11-22T14:00:00Z`"
+            ))
         })
     }
 }
