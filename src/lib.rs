@@ -31,3 +31,4 @@ pub mod policy;
 pub mod principal;
 pub mod server;
 pub mod store;
+pub mod tokens;

@@ -1,6 +1,10 @@
-//! Networks of addresses as values, such as `10.0.0.0/8`.
+//! Networks of addresses as values, such as `10.0.0.0/8`, and TLS for what we call.
+
+mod tls;
 
 use std::net::IpAddr;
+
+pub use tls::{SystemRoots, client_tls, roots_from};
 
 /// A network such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

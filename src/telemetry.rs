@@ -144,4 +144,10 @@ pub fn describe() {
     describe_counter!("tidegate_policy_reloads_total", "Policy reloads by outcome");
     describe_counter!("tidegate_sts_calls_total", "Calls to AWS STS by outcome");
     describe_counter!("tidegate_credential_cache_total", "AWS credential cache by outcome");
+    describe_counter!(
+        "tidegate_session_ends_total",
+        "Calls to AWS IAM that end sessions early, by step and outcome"
+    );
+    describe_counter!("tidegate_notifications_total", "Notifications by outcome: arrived, failed, dropped");
+    describe_gauge!("tidegate_notifications_waiting", "Notifications that wait in the outbox");
 }

@@ -33,9 +33,10 @@ fn block(language: &str) -> &'static str {
 /// A folder with every file that the example names.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["tls.crt", "tls.key", "kek", "hook.secret"] {
+    for name in ["tls.crt", "tls.key", "kek"] {
         fs::write(folder.path().join(name), "").unwrap();
     }
+    fs::write(folder.path().join("hook.secret"), "0123456789abcdef".repeat(2)).unwrap();
     fs::write(folder.path().join("orders-read.json"), block("json")).unwrap();
     fs::create_dir(folder.path().join("policies")).unwrap();
     folder

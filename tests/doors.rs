@@ -20,10 +20,20 @@ mod tokens;
 #[path = "doors/world.rs"]
 mod world;
 
+#[path = "doors/api.rs"]
+mod api;
+#[path = "doors/bodies.rs"]
+mod bodies;
+#[path = "doors/breakglass.rs"]
+mod breakglass;
+#[path = "doors/events.rs"]
+mod events;
 #[path = "doors/exchange.rs"]
 mod exchange;
 #[path = "doors/form.rs"]
 mod form;
+#[path = "doors/locks.rs"]
+mod locks;
 #[path = "doors/metadata.rs"]
 mod metadata;
 #[path = "doors/ops.rs"]

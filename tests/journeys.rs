@@ -17,11 +17,15 @@ mod journeys {
 
     mod aws_access_ends;
     mod aws_plumbing;
+    mod aws_sessions_end_early;
+    mod break_glass_kill_nine;
+    mod break_glass_story;
     mod checkpoint_verifiers;
     mod command_line;
     mod full_disk;
     mod issuer_key_rotation;
     mod kill_nine;
+    mod notification_signature;
     mod secrets_stay_inside;
     mod stranger;
     mod token_exchange_clients;

@@ -1,15 +1,12 @@
-//! The small sections: `[log]`, `[store]`, `[keys]`, `[audit]`, `[policy]`, `[aws]`, `[breakglass]`, `[[notify]]`.
+//! The small sections: `[log]`, `[store]`, `[keys]`, `[audit]`, `[policy]`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
-use url::Url;
 
 use super::faults::quoted;
-use super::net::web_url;
 use super::reader::{At, Section};
-use super::secret_source::{SecretSource, readable_file, secret};
+use super::secret_source::{SecretSource, secret};
 use super::server::ServerSettings;
 use crate::keys::SigningAlgorithm;
 use crate::policy::Settings as PolicySettings;
@@ -84,52 +81,6 @@ pub struct KeySettings {
 pub struct AuditSettings {
     /// The log's name: the first line of every checkpoint and the name of its key.
     pub origin: String,
-}
-
-/// `[aws]`
-#[derive(Clone, Debug)]
-pub struct AwsSettings {
-    /// Signs requests and picks the STS endpoint.
-    pub region: String,
-    /// Instead of the region's own.
-    pub sts_endpoint: Option<Url>,
-    /// Trusted for the endpoint instead of the system's authorities.
-    pub ca_file: Option<PathBuf>,
-    /// `ExternalId` of every `AssumeRole`.
-    pub external_id: Option<String>,
-}
-
-/// `[breakglass]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakGlassSettings {
-    /// How long a request may wait for its approvals.
-    pub request_ttl: Duration,
-}
-
-impl Default for BreakGlassSettings {
-    fn default() -> Self {
-        Self { request_ttl: HOUR }
-    }
-}
-
-/// One `[[notify]]`
-#[derive(Clone, Debug)]
-pub struct NotifySettings {
-    /// Where messages go.
-    pub url: Url,
-    /// Signs them.
-    pub secret: SecretSource,
-    /// How they look.
-    pub format: NotifyFormat,
-}
-
-/// How notifications look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotifyFormat {
-    /// Our own JSON.
-    Json,
-    /// A Slack-compatible message.
-    Slack,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -304,72 +255,4 @@ pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> O
         return None;
     }
     Some(PolicySettings { dir })
-}
-
-pub(super) fn read_aws(section: &Section<'_>) -> Option<AwsSettings> {
-    let mode = section.one_of("mode", &[("assume_role", true), ("web_identity", false)]);
-    if mode.is_some_and(|supported| !supported.value) {
-        section.fault("mode", "`web_identity` is not supported yet", "use mode = \"assume_role\"");
-    }
-    let region = section.require("region", region(section), "such as region = \"eu-central-1\"");
-    let sts_endpoint = section.parsed("sts_endpoint", web_url);
-    let ca_file = readable_file(section, "ca_file");
-    let external_id = section.parsed("external_id", |text| {
-        let fits = (2..=1_224).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b));
-        let refusal = || {
-            (format!("{} is no external id", quoted(text)), "2-1224 of letters, digits and _+=,.@:/-".into())
-        };
-        if fits { Ok(text.to_owned()) } else { Err(refusal()) }
-    });
-    Some(AwsSettings {
-        region: region?,
-        sts_endpoint: sts_endpoint.map(|at| at.value),
-        ca_file: ca_file.map(|at| at.value),
-        external_id: external_id.map(|at| at.value),
-    })
-}
-
-fn region(section: &Section<'_>) -> Option<String> {
-    let region = section.parsed("region", |text| {
-        // It becomes part of a host name: sts.<region>.amazonaws.com.
-        let fits = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let refusal = || (format!("{} is no AWS region", quoted(text)), "such as \"eu-central-1\"".into());
-        if fits { Ok(text.to_owned()) } else { Err(refusal()) }
-    })?;
-    Some(region.value)
-}
-
-pub(super) fn read_breakglass(section: Option<&Section<'_>>) -> BreakGlassSettings {
-    let ttl = section.and_then(|section| section.duration("request_ttl"));
-    ttl.map_or_else(BreakGlassSettings::default, |at| BreakGlassSettings { request_ttl: at.value })
-}
-
-pub(super) fn read_notify(section: &Section<'_>) -> Option<NotifySettings> {
-    let url = section.require(
-        "url",
-        section.parsed("url", web_url),
-        "such as url = \"https://hooks.example.com/…\"",
-    );
-    let secret_given = section.has("secret") || section.has("secret_file");
-    if !secret_given {
-        section.fault(
-            "secret_file",
-            "missing: receivers check who sent a message",
-            "secret_file = \"hook.secret\"",
-        );
-    }
-    let signing = secret(section, "secret", "secret_file");
-    if let Some(At { value: SecretSource::Value(text), place }) = &signing
-        && text.expose().len() < 32
-    {
-        section.fault_at(place, "shorter than 32 characters: it could be guessed", "openssl rand -base64 32");
-    }
-    let format = section.one_of("format", &[("json", NotifyFormat::Json), ("slack", NotifyFormat::Slack)]);
-    Some(NotifySettings {
-        url: url?.value,
-        secret: signing?.value,
-        format: format.map_or(NotifyFormat::Json, |at| at.value),
-    })
 }

@@ -70,7 +70,15 @@ pub(super) fn excerpt(text: &str, offset: usize) -> Option<String> {
     let (line, _) = position(text, offset);
     let shown = text.lines().nth(line - 1)?;
     // A TOML file cannot hold control characters, but a broken one can: they must not reach a terminal.
-    (!may_hold_secret(shown)).then(|| shown.replace(|c: char| c.is_control(), " "))
+    let hidden = may_hold_secret(shown) || (shown.contains("url") && is_in_notify(text, line));
+    (!hidden).then(|| shown.replace(|c: char| c.is_control(), " "))
+}
+
+/// Does the line belong to `[[notify]]`? The URL of a chat's webhook is all that it takes to write into that chat.
+fn is_in_notify(text: &str, line: usize) -> bool {
+    let lines: Vec<&str> = text.lines().take(line).collect();
+    let begins = |line: &&&str| line.trim_start().starts_with('[') || line.contains("notify");
+    lines.iter().rev().find(begins).is_some_and(|line| line.contains("notify"))
 }
 
 /// `url` counts because a database URL can hold a password; one without `@` cannot.
@@ -108,12 +116,20 @@ mod tests {
             "keys = { algorithm = \"HS256\", kek=\"c2VjcmV0\" }",
             "\"secret\" = \"hunter2\"",
             "url = \"postgres://me:hunter2@db/x\"",
+            "notify = [{ url = \"https://hooks.example/T0KEN\" }]",
         ] {
             assert_eq!(excerpt(line, 0), None, "{line}");
         }
         for line in ["kek_file = \"kek\"", "url = \"https://idp.example\"", "secret_file = \"s\""] {
             assert_eq!(excerpt(line, 0).as_deref(), Some(line));
         }
+    }
+
+    #[test]
+    fn the_url_of_a_receiver_is_never_shown_and_an_issuers_is() {
+        let text = "[[notify]]\n# a chat\nurl = \"https://hooks.example/T0KEN\n[[issuers]]\nurl = \"https://idp.example\"";
+        assert_eq!(excerpt(text, text.find("T0KEN").unwrap()), None);
+        assert!(excerpt(text, text.len() - 1).is_some());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The configuration file: read whole, every fault at once with its place, turned into typed [`Settings`]. Knows the
 //! keys of the file and what each room wants; refuses to know what any room does with it.
 
+mod aws;
+mod breakglass;
 mod broker;
 mod faults;
 mod grants;
@@ -17,10 +19,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use broker::{
-    AuditSettings, AwsSettings, BreakGlassSettings, KeySettings, LogFormat, LogLevel, LogSettings,
-    NotifyFormat, NotifySettings, StoreSettings,
-};
+pub use aws::AwsSettings;
+pub use breakglass::ClockSettings;
+pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings, StoreSettings};
 pub use faults::{Fault, Faults};
 pub use net::web_url;
 pub use secret_source::SecretSource;
@@ -29,6 +30,7 @@ pub use shape::{SHAPES, Shape};
 
 use crate::federation::IssuerSettings;
 use crate::grants::Catalog;
+use crate::notify::Hook;
 use crate::policy::Settings as PolicySettings;
 use crate::secret::Fingerprint;
 use reader::{Document, Section};
@@ -57,9 +59,11 @@ pub struct Settings {
     /// `[[grants]]`
     pub grants: Catalog,
     /// `[breakglass]`
-    pub breakglass: BreakGlassSettings,
+    pub breakglass: crate::breakglass::Settings,
     /// `[[notify]]`
-    pub notify: Vec<NotifySettings>,
+    pub notify: Vec<Hook>,
+    /// `[clock]`
+    pub clock: ClockSettings,
 }
 
 /// The configuration could not be loaded.
@@ -120,11 +124,12 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let keys = broker::read_keys(top, section("keys", &shape::KEYS).as_ref());
     let audit = broker::read_audit(section("audit", &shape::AUDIT).as_ref(), server.as_ref());
     let policy = broker::read_policy(top, section("policy", &shape::POLICY).as_ref());
-    let aws = section("aws", &shape::AWS).as_ref().map(broker::read_aws);
+    let aws = section("aws", &shape::AWS).as_ref().map(aws::read);
     let issuers = read_issuers(top, server.as_ref());
     let (grants, session_policies) = grants::read(top, top.has("aws"));
-    let breakglass = broker::read_breakglass(section("breakglass", &shape::BREAKGLASS).as_ref());
-    let notify: Vec<_> = top.sections("notify", &shape::NOTIFY).iter().map(broker::read_notify).collect();
+    let breakglass = breakglass::read_breakglass(section("breakglass", &shape::BREAKGLASS).as_ref());
+    let notify = breakglass::read_hooks(top);
+    let clock = breakglass::read_clock(section("clock", &shape::CLOCK).as_ref());
     let mut digested: Vec<&[u8]> = vec![text.as_bytes()];
     digested.extend(session_policies.iter().map(String::as_bytes));
     Some(Settings {
@@ -139,7 +144,8 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
         issuers: issuers?,
         grants: grants?,
         breakglass,
-        notify: notify.into_iter().collect::<Option<_>>()?,
+        notify: notify?,
+        clock,
     })
 }
 

@@ -20,6 +20,7 @@ pub(super) const TOP: Shape = Shape {
         "audit",
         "policy",
         "aws",
+        "clock",
         "issuers",
         "grants",
         "breakglass",
@@ -60,8 +61,11 @@ pub(super) const KEYS: Shape = Shape {
 };
 pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin"] };
 pub(super) const POLICY: Shape = Shape { table: "policy", keys: &["dir"] };
-pub(super) const AWS: Shape =
-    Shape { table: "aws", keys: &["mode", "region", "sts_endpoint", "ca_file", "external_id"] };
+pub(super) const AWS: Shape = Shape {
+    table: "aws",
+    keys: &["mode", "region", "sts_endpoint", "iam_endpoint", "ca_file", "external_id", "end_sessions"],
+};
+pub(super) const CLOCK: Shape = Shape { table: "clock", keys: &["max_step_back"] };
 pub(super) const ISSUERS: Shape = Shape {
     table: "issuers",
     keys: &[
@@ -103,12 +107,25 @@ pub(super) const GRANTS: Shape = Shape {
         "sets",
     ],
 };
-pub(super) const BREAKGLASS: Shape = Shape { table: "breakglass", keys: &["request_ttl"] };
-pub(super) const NOTIFY: Shape = Shape { table: "notify", keys: &["url", "secret", "secret_file", "format"] };
+pub(super) const BREAKGLASS: Shape = Shape {
+    table: "breakglass",
+    keys: &[
+        "request_ttl",
+        "min_reason",
+        "ticket_pattern",
+        "max_open_per_person",
+        "max_open_per_grant",
+        "schedule_ahead",
+    ],
+};
+pub(super) const NOTIFY: Shape =
+    Shape { table: "notify", keys: &["url", "secret", "secret_file", "format", "ca_file"] };
 
 /// Every table, for the documentation and for "that key belongs elsewhere".
-pub const SHAPES: &[Shape] =
-    &[TOP, SERVER, TLS, LIMITS, LOG, STORE, KEYS, AUDIT, POLICY, AWS, ISSUERS, GRANTS, BREAKGLASS, NOTIFY];
+pub const SHAPES: &[Shape] = &[
+    TOP, SERVER, TLS, LIMITS, LOG, STORE, KEYS, AUDIT, POLICY, AWS, CLOCK, ISSUERS, GRANTS, BREAKGLASS,
+    NOTIFY,
+];
 
 /// Keys whose value may be a secret. A line that sets one is never shown.
 pub(super) const SECRET_KEYS: &[&str] = &["kek", "rsa_key", "secret", "url"];

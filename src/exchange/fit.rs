@@ -1,7 +1,9 @@
 //! Does what was asked for fit the grant? A misfit is kept beside what would fit, so that policy decides first.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::elevation::Target;
 use super::{Attempt, Refusal};
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, Lifetime, effective};
@@ -30,11 +32,12 @@ pub(super) struct Fit {
 /// Lifetimes to try when policy refuses a longer one, from long to short.
 const STEPS: [u32; 9] = [43_200, 14_400, 3_600, 1_800, 900, 600, 300, 120, 60];
 
-pub(super) fn fit(attempt: Attempt<'_>, grant: &Grant) -> Fit {
-    let (scopes, scope_fault) = scopes(attempt.request.scopes.as_ref(), grant);
-    let (ttl, ttl_fault) = lifetime(attempt, grant);
-    let type_fault = type_misfit(attempt.request.wanted, grant).then_some(Refusal::TokenType);
-    Fit { ttl, scopes, misfit: type_fault.or(scope_fault).or(ttl_fault) }
+pub(super) fn fit(attempt: Attempt<'_>, target: &Target) -> Fit {
+    let (scopes, scope_fault) = scopes(attempt.request.scopes.as_ref(), target.scopes());
+    let (ttl, ttl_fault) = lifetime(attempt, target);
+    let type_fault = type_misfit(attempt.request.wanted, &target.grant).then_some(Refusal::TokenType);
+    let named_fault = target.misfit(attempt.request.elevation);
+    Fit { ttl, scopes, misfit: named_fault.or(type_fault).or(scope_fault).or(ttl_fault) }
 }
 
 /// Standard lifetimes that are shorter than `ttl`, from long to short.
@@ -51,24 +54,25 @@ pub(super) fn end_of_token(attempt: Attempt<'_>) -> Option<Moment> {
     token.profile().credential_ends_with_token().then(|| token.expires_at())
 }
 
-fn scopes(asked: Option<&BTreeSet<Scope>>, grant: &Grant) -> (BTreeSet<Scope>, Option<Refusal>) {
-    let granted = match &grant.kind {
-        GrantKind::Jwt(jwt) => &jwt.scopes,
-        GrantKind::Aws(_) => &BTreeSet::new(),
-    };
+fn scopes(
+    asked: Option<&BTreeSet<Scope>>,
+    granted: Cow<'_, BTreeSet<Scope>>,
+) -> (BTreeSet<Scope>, Option<Refusal>) {
     match asked {
-        None => (granted.clone(), None),
-        Some(asked) if asked.is_subset(granted) => (asked.clone(), None),
-        Some(_) => (granted.clone(), Some(Refusal::Scope)),
+        None => (granted.into_owned(), None),
+        Some(asked) if asked.is_subset(&granted) => (asked.clone(), None),
+        Some(_) => (granted.into_owned(), Some(Refusal::Scope)),
     }
 }
 
-fn lifetime(attempt: Attempt<'_>, grant: &Grant) -> (Lifetime, Option<Refusal>) {
+/// More than what is left of the window is cut to it: who asks near its end gets the rest.
+fn lifetime(attempt: Attempt<'_>, target: &Target) -> (Lifetime, Option<Refusal>) {
     let token_left = end_of_token(attempt).map(|end| end.since(attempt.at.floor_second()));
-    let bounds = token_left.as_slice();
-    match effective(attempt.request.lifetime, grant.caps, bounds) {
+    let bounds: Vec<_> = token_left.into_iter().chain(target.left(attempt.at)).collect();
+    let caps = target.grant.caps;
+    match effective(attempt.request.lifetime, caps, &bounds) {
         Ok(ttl) => (ttl, None),
-        Err(error) => (grant.caps.default, Some(Refusal::Lifetime(error))),
+        Err(error) => (caps.default, Some(Refusal::Lifetime(error))),
     }
 }
 

@@ -11,10 +11,9 @@ impl Exchange {
     /// [`unless_locked`](Self::unless_locked).
     pub(super) fn gate(&self, attempt: Attempt<'_>) -> Result<(), Stop> {
         self.services.high_water.check(attempt.at).map_err(Fault::Clock)?;
-        let named: Option<ElevationId> =
-            attempt.request.elevation.as_ref().and_then(|named| named.parse().ok());
         let (principals, grant) = (principals(attempt), Some(&attempt.request.grant));
-        let about = Subjects { principals: &principals, grant, elevation: named.as_ref() };
+        let about =
+            Subjects { principals: &principals, grant, elevation: attempt.request.elevation.as_ref() };
         let Some(lock) = self.services.locks.blocking(&about, attempt.at) else { return Ok(()) };
         let why = format!("lock `{}` on `{}` is in force", lock.id, lock.target);
         Err(Refusal::Target(TargetRefusal::Locked(why)).into())

@@ -4,6 +4,7 @@
 //! on: a [`Permit`] comes only from `policy`, a [`Receipt`] only from a durable commit, and only both open a
 //! credential. Knows no door, no dialect, no status code.
 
+mod elevation;
 mod fit;
 mod gate;
 mod rate;
@@ -21,10 +22,11 @@ pub use rate::{PrincipalRate, RateSettings};
 pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
 
 use crate::audit::{AuditLog, Receipt};
+use crate::breakglass::service::BreakGlass;
 use crate::clock::{Clock, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
-use crate::grants::{AskError, Attributes, Catalog, Grant, GrantKind, Lifetime};
-use crate::ids::{GrantName, RequestId, Scope};
+use crate::grants::{AskError, Attributes, Catalog, GrantKind, Lifetime};
+use crate::ids::{ElevationId, GrantName, RequestId, Scope};
 pub use crate::issuance::OpenCredential;
 use crate::issuance::aws::Plan;
 use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder};
@@ -33,6 +35,7 @@ use crate::policy::{IssueQuestion, Permit, PolicyEngine};
 use crate::principal::{self, Authentication, Principal, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
 
+use elevation::{Stopped, Target};
 use record::{ReplayClaims, Stop};
 
 /// One exchange, as a door understood it.
@@ -53,7 +56,7 @@ pub struct ExchangeRequest {
     /// Which type of token.
     pub wanted: WantedType,
     /// Which elevation to use, when the caller names one.
-    pub elevation: Option<String>,
+    pub elevation: Option<ElevationId>,
     /// Where the request came from.
     pub source_ip: Option<IpAddr>,
     /// `x5t#S256` of the client's certificate (RFC 8705 §3.1), when it showed one.
@@ -119,6 +122,8 @@ pub struct Services {
     pub locks: Arc<LockBook>,
     /// Whether the clock can be right.
     pub high_water: Arc<HighWater>,
+    /// Which windows are open.
+    pub break_glass: Arc<BreakGlass>,
 }
 
 /// The use case.
@@ -147,7 +152,7 @@ impl Exchange {
         let replay = ReplayClaims::of(&caller);
         match self.decide_and_issue(attempt, &replay).await {
             Ok(issued) => Ok(issued),
-            Err(stop) => Err(self.write_down(attempt, &replay, stop).await),
+            Err(stopped) => Err(self.write_down(attempt, &replay, stopped).await),
         }
     }
 
@@ -182,33 +187,51 @@ impl Exchange {
     }
 
     /// Steps 3 to 7 for an identified caller.
-    async fn decide_and_issue(&self, attempt: Attempt<'_>, replay: &ReplayClaims) -> Result<Issued, Stop> {
+    async fn decide_and_issue(&self, attempt: Attempt<'_>, replay: &ReplayClaims) -> Result<Issued, Stopped> {
         self.gate(attempt)?;
-        let grant = self.resolve(attempt)?;
-        let permit = self.timed(Step::Decide, async { self.decide(attempt, &grant) }).await?;
+        let target = self.resolve(attempt).await?;
+        self.issue_while_it_stands(attempt, target, replay).await
+    }
+
+    /// A warning that is written down meanwhile, or another mint that opens the window first, makes another version of an
+    /// elevation that stands as before: worth a second look, not a refusal.
+    async fn issue_while_it_stands(
+        &self,
+        attempt: Attempt<'_>,
+        target: Target,
+        replay: &ReplayClaims,
+    ) -> Result<Issued, Stopped> {
+        match self.issue_within(attempt, &target, replay).await {
+            Err(Stop::Refused(Refusal::ElevationOver)) => {
+                let over = |_| target.stopped(Refusal::ElevationOver.into());
+                let again = self.resolve(attempt).await.map_err(over)?;
+                self.issue_within(attempt, &again, replay).await.map_err(|stop| again.stopped(stop))
+            }
+            outcome => outcome.map_err(|stop| target.stopped(stop)),
+        }
+    }
+
+    /// Steps 4 to 7, for the grant and within the window that were found.
+    async fn issue_within(
+        &self,
+        attempt: Attempt<'_>,
+        target: &Target,
+        replay: &ReplayClaims,
+    ) -> Result<Issued, Stop> {
+        let permit = self.timed(Step::Decide, async { self.decide(attempt, target) }).await?;
         let credential = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
         let receipt = self.timed(Step::Record, self.record(attempt, &permit, &credential, replay)).await?;
         let expires_in = remaining(credential.expires_at(), attempt.at)?;
         let credential = credential.open(&receipt).map_err(|wrong| Fault::Signing(wrong.to_string()))?;
-        self.metrics.issued(grant.kind_name());
+        self.metrics.issued(target.grant.kind_name());
         Ok(Issued { credential, receipt, scopes: permit.scopes().clone(), expires_in })
-    }
-
-    /// Step 3: the grant, and nothing without an elevation where one is needed, whatever policy says.
-    fn resolve(&self, attempt: Attempt<'_>) -> Result<Arc<Grant>, Stop> {
-        let name = &attempt.request.grant;
-        let grant = self.services.catalog.resolve(name).ok_or(Refusal::Target(TargetRefusal::Unknown))?;
-        if grant.break_glass.is_some() {
-            return Err(Refusal::Target(TargetRefusal::NoElevation).into());
-        }
-        Ok(Arc::clone(grant))
     }
 
     /// Step 4. A request that does not fit the grant is put to the policy all the same, with what would fit: who
     /// may not have the grant learns nothing about its scopes, type or caps.
-    fn decide(&self, attempt: Attempt<'_>, grant: &Arc<Grant>) -> Result<Permit, Stop> {
-        let fit = fit::fit(attempt, grant);
-        let permit = self.longest_permitted(attempt, grant, &fit)?;
+    fn decide(&self, attempt: Attempt<'_>, target: &Target) -> Result<Permit, Stop> {
+        let fit = fit::fit(attempt, target);
+        let permit = self.longest_permitted(attempt, target, &fit)?;
         fit.misfit.map_or(Ok(permit), |misfit| Err(misfit.into()))
     }
 
@@ -217,13 +240,13 @@ impl Exchange {
     fn longest_permitted(
         &self,
         attempt: Attempt<'_>,
-        grant: &Arc<Grant>,
+        target: &Target,
         fit: &fit::Fit,
     ) -> Result<Permit, Stop> {
         let policy = &self.services.policy;
-        let ask = |ttl| policy.decide_issue(&question(attempt, grant, &fit.scopes, ttl));
+        let ask = |ttl| policy.decide_issue(&question(attempt, target, &fit.scopes, ttl));
         ask(fit.ttl).or_else(|denial| {
-            let capped = policy.reads_ttl(grant);
+            let capped = policy.reads_ttl(&target.grant);
             let shorter = fit::shorter_than(fit.ttl).filter(|_| capped);
             shorter.into_iter().find_map(|ttl| ask(ttl).ok()).ok_or(Stop::Denied(denial))
         })
@@ -287,21 +310,21 @@ impl Exchange {
 
 fn question<'a>(
     attempt: Attempt<'a>,
-    grant: &'a Arc<Grant>,
+    target: &'a Target,
     scopes: &'a BTreeSet<Scope>,
     ttl: Lifetime,
 ) -> IssueQuestion<'a> {
     IssueQuestion {
         principal: &attempt.caller.principal,
         authentication: &attempt.caller.authentication,
-        grant,
+        grant: &target.grant,
         ttl,
         scopes,
         source_ip: attempt.request.source_ip,
         client_cert: attempt.request.client_cert.as_deref(),
         actor: attempt.caller.actor.as_ref().map(|actor| &actor.workload),
         at: attempt.at,
-        elevation: None,
+        elevation: target.elevation(),
     }
 }
 
@@ -323,3 +346,6 @@ impl Attributes for PrincipalAttributes<'_> {
         self.0.attribute(path.strip_prefix("principal.")?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::elevation::{Stopped, must_stand, use_record};
 use super::{Attempt, Caller, Exchange, ExchangeError, Fault, Refusal, TargetRefusal};
 use crate::audit::{
     CredentialRecord, Effect, Event, GrantRecord, Overtaken, PolicyRecord, PrincipalRecord, Receipt,
@@ -9,6 +10,7 @@ use crate::audit::{
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
+use crate::ids::ElevationId;
 use crate::issuance::aws::Plan;
 use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
 use crate::policy::{Denial, Permit};
@@ -43,9 +45,12 @@ impl From<RecordError> for Stop {
                 let why = "a lock came into force meanwhile".to_owned();
                 Self::Refused(Refusal::Target(TargetRefusal::Locked(why)))
             }
+            RecordError::Overtaken(Overtaken::Change | Overtaken::Time) => {
+                Self::Refused(Refusal::ElevationOver)
+            }
             RecordError::Unavailable
             | RecordError::TooLarge
-            | RecordError::Overtaken(_)
+            | RecordError::Overtaken(Overtaken::PersonFull | Overtaken::GrantFull)
             | RecordError::Answered => Self::Failed(Fault::Audit),
         }
     }
@@ -123,11 +128,11 @@ impl Exchange {
             token: token_record(&attempt.caller.token),
             policy: policy_record(permit.digest(), permit.decided_by()),
             credential: credential_record(permit, credential),
-            elevation: None,
+            elevation: permit.elevation().map(use_record),
             source_ip: attempt.request.source_ip,
         };
         let unless_locked = self.unless_locked(attempt, permit.elevation().map(|elevation| elevation.id));
-        let submission = Submission::new(attempt.request.request_id, event).with(replay.to_take());
+        let submission = Submission::new(attempt.request.request_id, event).with(demands(permit, replay));
         let submission = submission.only_if(unless_locked);
         Ok(self.services.audit.record(submission).await?)
     }
@@ -141,7 +146,7 @@ impl Exchange {
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
         let unless_locked = self.unless_locked(attempt, permit.elevation().map(|elevation| elevation.id));
-        let submission = Submission::new(attempt.request.request_id, event).with(replay.to_take());
+        let submission = Submission::new(attempt.request.request_id, event).with(demands(permit, replay));
         let submission = submission.only_if(unless_locked);
         self.services.audit.record(submission).await?;
         replay.mark_taken();
@@ -154,9 +159,9 @@ impl Exchange {
         &self,
         attempt: Attempt<'_>,
         replay: &ReplayClaims,
-        stop: Stop,
+        stopped: Stopped,
     ) -> ExchangeError {
-        let (error, policy) = match stop {
+        let (error, policy) = match stopped.why {
             Stop::Failed(Fault::Audit) => return Fault::Audit.into(),
             Stop::Failed(fault) => (ExchangeError::Failed(fault), None),
             Stop::Refused(refusal) => (ExchangeError::Refused(refusal), None),
@@ -165,7 +170,8 @@ impl Exchange {
                 (Refusal::Target(TargetRefusal::Denied(denial.reason.to_string())).into(), Some(policy))
             }
         };
-        let event = self.refusal_event(attempt, &error, policy);
+        let elevation = stopped.elevation.or(attempt.request.elevation);
+        let event = self.refusal_event(attempt, &error, policy, elevation);
         let submission = Submission::new(attempt.request.request_id, event).with(replay.to_give_back());
         match self.services.audit.record(submission).await {
             Ok(_) => error,
@@ -178,6 +184,7 @@ impl Exchange {
         attempt: Attempt<'_>,
         error: &ExchangeError,
         policy: Option<PolicyRecord>,
+        elevation: Option<ElevationId>,
     ) -> Event {
         let (reason, detail) = match error {
             ExchangeError::Refused(refusal) => (refusal.code(), refusal.detail()),
@@ -195,10 +202,17 @@ impl Exchange {
             policy,
             reason,
             detail,
-            elevation: None,
+            elevation: elevation.map(|id| id.to_string()),
             source_ip: attempt.request.source_ip,
         }
     }
+}
+
+/// What must come true together with an entry that leads to a credential.
+fn demands(permit: &Permit, replay: &ReplayClaims) -> Vec<Effect> {
+    let mut effects = replay.to_take();
+    effects.extend(must_stand(permit));
+    effects
 }
 
 pub(super) fn intent_event(attempt: Attempt<'_>, grant: &Grant, plan: &Plan) -> Event {

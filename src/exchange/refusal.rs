@@ -30,6 +30,15 @@ pub enum Refusal {
     /// Unknown grant, policy denial, no elevation, a lock: to a stranger they look the same.
     #[error("the grant does not exist or the policy does not permit it")]
     Target(TargetRefusal),
+    /// An elevation was named, and the grant is for everybody whom policy permits it.
+    #[error("the grant is no break-glass grant; leave `elevation` out")]
+    ElevationNotApplicable,
+    /// Several elevations of the caller are open for the grant, and none was named.
+    #[error("more than one elevation of yours for this grant is open; name one with `elevation`")]
+    ElevationAmbiguous,
+    /// Revoked, given back, ended or changed after policy was asked and before the entry was durable.
+    #[error("the elevation ended or changed while the credential was made; nothing was issued")]
+    ElevationOver,
     /// A scope that the grant does not have.
     #[error("a scope was asked for that the grant does not have")]
     Scope,
@@ -64,6 +73,10 @@ pub enum TargetRefusal {
     Denied(String),
     /// A break-glass grant without an active elevation.
     NoElevation,
+    /// The grant is configured otherwise than when the elevation was asked for.
+    GrantChanged,
+    /// Approvers lost the right to approve, so that too few are left.
+    QuorumLost,
     /// A lock stops it; which one is for the record.
     Locked(String),
 }
@@ -79,7 +92,12 @@ impl Refusal {
             Self::Target(TargetRefusal::Unknown) => "unknown_grant",
             Self::Target(TargetRefusal::Denied(_)) => "policy_denied",
             Self::Target(TargetRefusal::NoElevation) => "no_elevation",
+            Self::Target(TargetRefusal::GrantChanged) => "grant_changed",
+            Self::Target(TargetRefusal::QuorumLost) => "quorum_lost",
             Self::Target(TargetRefusal::Locked(_)) => "locked",
+            Self::ElevationNotApplicable => "elevation_not_applicable",
+            Self::ElevationAmbiguous => "elevation_ambiguous",
+            Self::ElevationOver => "elevation_over",
             Self::Scope => "scope_outside_grant",
             Self::TokenType => "token_type_mismatch",
             Self::Lifetime(_) => "lifetime",
@@ -98,6 +116,10 @@ impl Refusal {
             Self::Target(TargetRefusal::NoElevation) => {
                 "a break-glass grant needs an active elevation".to_owned()
             }
+            Self::Target(TargetRefusal::GrantChanged) => {
+                "the grant's configuration is not what was approved".to_owned()
+            }
+            Self::Target(TargetRefusal::QuorumLost) => "too few of the approvals count today".to_owned(),
             other => other.to_string(),
         }
     }
@@ -118,6 +140,9 @@ pub enum Fault {
     /// No signing key, no randomness.
     #[error("signing is unavailable: {0}")]
     Signing(String),
+    /// Whether an elevation is open cannot be told.
+    #[error("elevations are unavailable: {0}")]
+    Elevations(String),
     /// A clock that stepped back would make what ended valid again.
     #[error("{0}")]
     Clock(RolledBack),
@@ -131,6 +156,7 @@ impl Fault {
             Self::IssuerKeys(_) => "issuer_keys",
             Self::Sts(_) => "sts",
             Self::Signing(_) => "signing",
+            Self::Elevations(_) => "elevations",
             Self::Clock(_) => "clock",
         }
     }

@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use url::{Host, Url};
 
 use super::address::AddressRule;
 use super::json::read_object;
 use super::jwk::{ParsedSet, parse_set};
 use super::settings::{IssuerSettings, KeySource};
+use crate::network::{SystemRoots, client_tls, roots_from};
 
 /// No key set or discovery document is read beyond this: the body is the issuer's, the memory is ours.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -179,7 +178,7 @@ impl Http {
             None => roots.get(),
         };
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(store)?)
+            .tls_backend_preconfigured(client_tls(store)?)
             .dns_resolver(GuardedResolver { rule })
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -272,48 +271,6 @@ fn sort(fault: &reqwest::Error) -> FetchError {
         cause = inner.source();
     }
     if fault.is_timeout() { FetchError::Timeout } else { FetchError::Connect(deepest) }
-}
-
-/// The system's root certificates, read once and only when some issuer needs them.
-#[derive(Debug, Default)]
-pub(super) struct SystemRoots(std::sync::OnceLock<Arc<rustls::RootCertStore>>);
-
-impl SystemRoots {
-    fn get(&self) -> Arc<rustls::RootCertStore> {
-        let load = || {
-            let mut store = rustls::RootCertStore::empty();
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if store.is_empty() {
-                tracing::warn!(
-                    "the system has no root certificates: no issuer without `ca_file` can be reached"
-                );
-            }
-            Arc::new(store)
-        };
-        Arc::clone(self.0.get_or_init(load))
-    }
-}
-
-fn roots_from(path: &Path) -> Result<rustls::RootCertStore, String> {
-    let fault = |reason: String| format!("`ca_file` `{}`: {reason}", path.display());
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|reason| fault(reason.to_string()))? {
-        let certificate = certificate.map_err(|reason| fault(reason.to_string()))?;
-        store.add(certificate).map_err(|reason| fault(reason.to_string()))?;
-    }
-    if store.is_empty() { Err(fault("no certificate in it".to_owned())) } else { Ok(store) }
-}
-
-/// ring, named here rather than taken from the process: a library must not depend on what `main` installed.
-fn tls(roots: Arc<rustls::RootCertStore>) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|fault| format!("no TLS: {fault}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 async fn read_in_background(path: PathBuf) -> Result<Vec<u8>, FetchError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{self, LEEWAY, Times};
-use super::fetch::{Fetcher, SystemRoots, Timeouts};
+use super::fetch::{Fetcher, Timeouts};
 use super::jws::Jws;
 use super::keyset::{KeyCache, Unavailable};
 use super::refusal::{TokenRefusal, VerifyError};
@@ -18,6 +18,7 @@ use crate::claims::{Claim, Claims, Profile};
 use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
 use crate::ids::{IssuerName, Subject};
+use crate::network::SystemRoots;
 use crate::secret::Fingerprint;
 
 /// How often [`Federation::keep_fresh`] looks whether a set's time has come.

@@ -44,6 +44,11 @@ impl RoleArn {
         &self.account
     }
 
+    /// The role's name, without its path: what IAM's calls take.
+    pub fn name(&self) -> &str {
+        self.text.rsplit('/').next().unwrap_or_default()
+    }
+
     /// `aws`, `aws-cn`, `aws-us-gov`, …
     pub fn partition(&self) -> &str {
         self.partition
@@ -227,6 +232,7 @@ mod tests {
     fn a_role_names_its_account_and_partition() {
         let role = RoleArn::new("arn:aws-us-gov:iam::123456789012:role/teams/a/orders-read").unwrap();
         assert_eq!((role.partition(), role.account()), ("aws-us-gov", "123456789012"));
+        assert_eq!(role.name(), "orders-read");
         assert!(RoleArn::new("arn:aws-cn:iam::000000000000:role/x").is_ok());
     }
 

@@ -35,6 +35,14 @@ impl KeyRing {
         live.iter().filter(|key| key.times.is_published(at)).map(|key| key.key.public().clone()).collect()
     }
 
+    /// A key that is published at `at`, by its name: what verifies our own tokens. One that is published no more has no
+    /// token left that could still be good.
+    pub fn verifier(&self, kid: &str, at: Moment) -> Option<Arc<SigningKey>> {
+        let live = self.live.load();
+        let found = live.iter().find(|key| key.times.kid.as_str() == kid && key.times.is_published(at));
+        found.map(|key| Arc::clone(&key.key))
+    }
+
     /// A ring with one key that signs from the beginning of time: for tests of what signs.
     #[cfg(test)]
     pub(crate) fn with_one_key(key: SigningKey) -> Self {

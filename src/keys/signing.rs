@@ -5,7 +5,8 @@ use std::fmt;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -163,6 +164,22 @@ impl SigningKey {
             }
         }
     }
+
+    /// Did this key make that signature over `message`?
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let outcome = match &self.pair {
+            Pair::P256(pair) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref())
+                .verify(message, signature),
+            Pair::Ed25519(pair) => {
+                UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref()).verify(message, signature)
+            }
+            Pair::Rsa(pair) => {
+                UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
+                    .verify(message, signature)
+            }
+        };
+        outcome.is_ok()
+    }
 }
 
 impl Pair {
@@ -190,12 +207,29 @@ fn rsa_pair(der: &[u8]) -> Result<RsaKeyPair, KeyError> {
 
 #[cfg(test)]
 mod tests {
-    use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
-
     use super::*;
 
     fn made(algorithm: SigningAlgorithm) -> SigningKey {
         SigningKey::from_pkcs8(algorithm, &SigningKey::generate_pkcs8(algorithm).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_key_knows_its_own_signature_and_no_other() {
+        let rsa = include_bytes!("testdata/throwaway-rsa-2048.p8");
+        let keys = [
+            made(SigningAlgorithm::Es256),
+            made(SigningAlgorithm::EdDsa),
+            SigningKey::from_pkcs8(SigningAlgorithm::Rs256, rsa).unwrap(),
+            made(SigningAlgorithm::Es256),
+        ];
+        for (n, key) in keys.iter().enumerate() {
+            let signature = key.sign(b"message").unwrap();
+            assert!(!key.verifies(b"massage", &signature));
+            assert!(!key.verifies(b"message", &signature[1..]) && !key.verifies(b"message", b""));
+            for (m, other) in keys.iter().enumerate() {
+                assert_eq!(other.verifies(b"message", &signature), n == m);
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
         rooms.reload_certificates();
     });
     repeat(&mut tasks, rooms, FORGET_EVERY, forget);
-    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.breakglass.sweep().await });
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.break_glass.sweep().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.locks.tick().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.clock_watch.look().await });
     tasks.spawn(async move {

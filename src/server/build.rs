@@ -34,6 +34,7 @@ use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
+use crate::tokens::{self, Tokens};
 
 /// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
 pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
@@ -53,8 +54,9 @@ pub(super) struct Rooms {
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
-    pub(super) breakglass: Arc<BreakGlass>,
+    pub(super) break_glass: Arc<BreakGlass>,
     pub(super) locks: Arc<LockBook>,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) clock_watch: ClockWatch,
     pub(super) abuse: Arc<AbuseLimit>,
     pub(super) rate: PrincipalRate,
@@ -91,7 +93,7 @@ impl Rooms {
         let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
         let high_water = clock_watch::high_water(&*store, &audit).await?;
         let people = Arc::new(People::new(Arc::clone(&federation)));
-        let breakglass = Arc::new(BreakGlass::new(breakglass::service::Services {
+        let break_glass = Arc::new(BreakGlass::new(breakglass::service::Services {
             store: Arc::clone(&store),
             audit: audit.clone(),
             policy: Arc::clone(&policy),
@@ -116,6 +118,16 @@ impl Rooms {
             rate: rate.clone(),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),
+            break_glass: Arc::clone(&break_glass),
+        });
+        let tokens = Tokens::new(tokens::Services {
+            issuer: settings.server.issuer.as_str().to_owned(),
+            ring: keys.ring(),
+            federation: Arc::clone(&federation),
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            locks: Arc::clone(&locks),
+            high_water: Arc::clone(&high_water),
         });
         let clock_watch = ClockWatch::new(
             high_water,
@@ -134,8 +146,9 @@ impl Rooms {
             policy,
             exchange: Arc::new(exchange),
             people,
-            breakglass,
+            break_glass,
             locks,
+            tokens: Arc::new(tokens),
             clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
@@ -201,7 +214,7 @@ impl Rooms {
     fn api(&self) -> ApiServices {
         ApiServices {
             people: Arc::clone(&self.people),
-            breakglass: Arc::clone(&self.breakglass),
+            breakglass: Arc::clone(&self.break_glass),
             locks: Arc::clone(&self.locks),
             audit: self.audit.clone(),
             abuse: Arc::clone(&self.abuse),

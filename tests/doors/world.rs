@@ -33,11 +33,33 @@ permit (principal is Tidegate::Workload, action == Tidegate::Action::"issue", re
 when { context.ttl <= duration("2m") };
 "#;
 
+/// The vendor's engineers are in `people/sre`; who decides, looks and audits is in groups of `staff`.
+const PEOPLE: &str = r#"
+@id("request")
+permit (principal is Tidegate::Person in Tidegate::Group::"people/sre", action == Tidegate::Action::"request", resource is Tidegate::Grant)
+when { resource.break_glass };
+@id("approve")
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/leads", action == Tidegate::Action::"approve", resource is Tidegate::Elevation);
+@id("two-approvals")
+permit (principal is Tidegate::Person, action == Tidegate::Action::"activate", resource is Tidegate::Grant)
+when { context.approvals.count >= 2 };
+@id("leads")
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/leads", action in [Tidegate::Action::"revoke", Tidegate::Action::"view", Tidegate::Action::"lock"], resource);
+@id("viewers")
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/viewers", action == Tidegate::Action::"view", resource is Tidegate::Elevation);
+@id("audit")
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/audit", action in [Tidegate::Action::"audit", Tidegate::Action::"view"], resource);
+@id("ledger-break-glass")
+permit (principal is Tidegate::Person, action == Tidegate::Action::"issue", resource == Tidegate::Grant::"prod-ledger")
+when { context has elevation && context.elevation.approvals >= 2 };
+"#;
+
 pub struct World {
     pub clock: Arc<ManualClock>,
     pub http: reqwest::Client,
     pub cluster: TestKey,
     pub people: TestKey,
+    pub staff: TestKey,
     pub sts: FakeSts,
     folder: tempfile::TempDir,
     running: Option<Running>,
@@ -62,8 +84,11 @@ impl World {
         server::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let (cluster, people) = (TestKey::fresh_p256("cluster-1"), TestKey::ed25519("people-1"));
+        let staff = TestKey::fresh_p256("staff-1");
         let sts = FakeSts::start().await;
         write(&folder, "policies/customer/main.cedar", POLICIES);
+        write(&folder, "policies/customer/people.cedar", PEOPLE);
+        write(&folder, "staff.json", &jwks(&[&staff]));
         write(&folder, "cluster.json", &jwks(&[&cluster]));
         write(&folder, "people.json", &jwks(&[&people]));
         write(&folder, "orders-read.json", SESSION_POLICY);
@@ -78,6 +103,7 @@ impl World {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             cluster,
             people,
+            staff,
             sts,
             folder,
             running: None,
@@ -112,6 +138,10 @@ impl World {
 
     pub fn write(&self, name: &str, text: &str) {
         write(&self.folder, name, text);
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
     pub fn running(&self) -> &Running {
@@ -157,6 +187,47 @@ impl World {
         }))
     }
 
+    /// A vendor's engineer.
+    pub fn engineer(&self, name: &str) -> String {
+        self.sign_in(&self.people, "people", name, &["sre"])
+    }
+
+    /// Somebody at the customer's.
+    pub fn staff(&self, name: &str, group: &str) -> String {
+        self.sign_in(&self.staff, "staff", name, &[group])
+    }
+
+    pub fn sign_in(&self, key: &TestKey, issuer: &str, name: &str, groups: &[&str]) -> String {
+        let at = self.seconds();
+        key.token(&json!({
+            "iss": format!("https://{issuer}.example.com"), "aud": "tidegate", "sub": name, "iat": at,
+            "exp": at + 600, "name": format!("{name} of {issuer}"), "groups": groups,
+        }))
+    }
+
+    /// A call of the API; no body when it is `null`.
+    pub async fn api(&self, token: &str, method: &str, path: &str, body: Value) -> Answer {
+        self.api_with(token, method, path, body, &[]).await
+    }
+
+    pub async fn api_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = self.http.request(method.parse().unwrap(), self.url(path)).bearer_auth(token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !body.is_null() {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        Answer::of(request.send().await.unwrap()).await
+    }
+
     pub fn form<'a>(&self, token: &'a str, grant: &'a str) -> Vec<(&'a str, &'a str)> {
         vec![
             ("grant_type", EXCHANGE),
@@ -176,6 +247,14 @@ impl World {
 
     /// The newest entries of the log, oldest first, as JSON.
     pub async fn entries(&self) -> Vec<Value> {
+        self.raw_entries().await.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect()
+    }
+
+    pub async fn raw_entry(&self, index: u64) -> Vec<u8> {
+        self.raw_entries().await.swap_remove(index as usize)
+    }
+
+    async fn raw_entries(&self) -> Vec<Vec<u8>> {
         let checkpoint =
             self.http.get(self.url("/log/checkpoint")).send().await.unwrap().text().await.unwrap();
         let size: usize = checkpoint.lines().nth(1).unwrap().parse().unwrap();
@@ -188,7 +267,7 @@ impl World {
         let mut entries = Vec::new();
         while let Some((length, tail)) = rest.split_first_chunk::<2>() {
             let (entry, tail) = tail.split_at(usize::from(u16::from_be_bytes(*length)));
-            entries.push(serde_json::from_slice(entry).unwrap());
+            entries.push(entry.to_vec());
             rest = tail;
         }
         entries
@@ -227,6 +306,23 @@ impl Answer {
         assert_eq!(self.status, 200, "{}", self.body);
         assert_eq!(self.headers["cache-control"], "no-store");
         self.body
+    }
+
+    /// Done, with what it is now.
+    pub fn done(self) -> Value {
+        assert!([200, 201].contains(&self.status), "{} {}", self.status, self.body);
+        assert_eq!(self.headers["cache-control"], "no-store");
+        self.body
+    }
+
+    /// A problem with this code, in the shape that all of them have. Gives its text.
+    pub fn problem(&self, status: u16, code: &str) -> String {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.headers["cache-control"], "no-store");
+        assert_eq!(self.headers["x-request-id"].to_str().ok(), self.body["request_id"].as_str());
+        assert_eq!(self.body["status"], status);
+        self.body["detail"].as_str().unwrap().to_owned()
     }
 
     /// Refused with this OAuth code; nothing that looks like a credential in it.
@@ -281,6 +377,15 @@ profile = "person"
 audiences = ["tidegate"]
 algorithms = ["EdDSA"]
 jwks_file = "people.json"
+may_approve = false
+
+[[issuers]]
+name = "staff"
+url = "https://staff.example.com"
+profile = "person"
+audiences = ["tidegate"]
+algorithms = ["ES256"]
+jwks_file = "staff.json"
 
 [[grants]]
 name = "ledger-api"
@@ -313,6 +418,16 @@ kind = "aws"
 role_arn = "arn:aws:iam::123456789012:role/vendor-break-glass"
 break_glass = true
 max_duration = "4h"
+
+[[grants]]
+name = "prod-ledger"
+kind = "jwt"
+audience = "https://ledger.internal"
+scopes = ["ledger.admin", "ledger.read"]
+default_ttl = "5m"
+max_ttl = "15m"
+break_glass = true
+max_duration = "2h"
 "#
     )
 }

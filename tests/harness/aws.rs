@@ -9,6 +9,7 @@ use super::tools;
 pub(crate) struct Aws {
     process: Running,
     endpoint: String,
+    administrator: (String, String),
     world: Value,
 }
 
@@ -37,7 +38,8 @@ impl Aws {
             .map(|name| facts.get(name).and_then(Value::as_str).unwrap());
         let (good, world) = tools::ask(tools::python("aws_world.py").args([endpoint, key_id, secret]), "");
         assert!(good, "{kind} was not laid out: {world}\n{}", process.output());
-        Self { endpoint: endpoint.to_owned(), process, world }
+        let administrator = (key_id.to_owned(), secret.to_owned());
+        Self { endpoint: endpoint.to_owned(), administrator, process, world }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -56,6 +58,35 @@ impl Aws {
             ("AWS_ACCESS_KEY_ID", fact("/broker/access_key_id")),
             ("AWS_SECRET_ACCESS_KEY", fact("/broker/secret_access_key")),
         ]
+    }
+
+    /// Access key id and secret of who may do everything.
+    pub(crate) fn administrator(&self) -> (&str, &str) {
+        (&self.administrator.0, &self.administrator.1)
+    }
+
+    /// The documents of the role that end sessions early, by policy name.
+    pub(crate) fn session_ends(&self) -> Value {
+        self.end_sessions(&["show"])
+    }
+
+    /// Puts a copy of that policy that lacks what `ministack` cannot judge.
+    pub(crate) fn enforce_without_source_identity(&self, policy: &str) {
+        self.end_sessions(&["enforce", policy]);
+    }
+
+    /// Takes that copy away.
+    pub(crate) fn forget_copy(&self) {
+        self.end_sessions(&["forget"]);
+    }
+
+    fn end_sessions(&self, what: &[&str]) -> Value {
+        let (id, secret) = self.administrator();
+        let role = self.role_arn().rsplit('/').next().unwrap();
+        let mut command = tools::python("end_sessions.py");
+        let (good, answer) = tools::ask(command.args([self.endpoint(), id, secret, role]).args(what), "");
+        assert!(good, "{what:?}: {answer}");
+        answer
     }
 
     /// The role's credentials without a session policy: the control in every experiment.

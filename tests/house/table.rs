@@ -50,6 +50,7 @@ const fn service(module: &'static str) -> Rule {
 /// A door knows what comes in and what goes out, never how it was decided or made.
 const DOOR: &[&str] = &[
     "exchange",
+    "tokens",
     "audit",
     "keys",
     "breakglass",
@@ -96,6 +97,8 @@ const RULES: &[Rule] = &[
         ..rule("store", &["keys", "audit", "breakglass", "locks", "notify", "principal"])
     },
     service("exchange"),
+    // What became of a token that was issued: beside the exchange, which only makes them.
+    service("tokens"),
     rule("http", DOOR),
     // Readiness asks whether any issuer's keys are known.
     rule("http::ops", &["exchange", "audit", "keys", "federation::Federation"]),

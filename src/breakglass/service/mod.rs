@@ -19,6 +19,8 @@ mod request;
 mod sick;
 mod standin;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::fmt;

@@ -8,9 +8,10 @@ use axum::response::Redirect;
 use axum::routing::get;
 use serde_json::json;
 
-use super::super::fetch::{FetchError, Fetcher, SystemRoots, Timeouts};
+use super::super::fetch::{FetchError, Fetcher, Timeouts};
 use super::tokens::{TestKey, jwks};
 use super::*;
+use crate::network::SystemRoots;
 
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -86,10 +86,15 @@ impl OauthError {
             Refusal::SubjectToken(_) | Refusal::Claims(_) | Refusal::Replayed => {
                 Self::bad_request(grant_type.bad_token_code(), text)
             }
-            Refusal::ActorToken(_) | Refusal::ActorIsPerson | Refusal::TokenType | Refusal::Lifetime(_) => {
-                Self::invalid_request(text)
+            Refusal::ActorToken(_)
+            | Refusal::ActorIsPerson
+            | Refusal::TokenType
+            | Refusal::Lifetime(_)
+            | Refusal::ElevationNotApplicable
+            | Refusal::ElevationAmbiguous => Self::invalid_request(text),
+            Refusal::Target(_) | Refusal::Scoping { .. } | Refusal::ElevationOver => {
+                Self::bad_request("invalid_target", text)
             }
-            Refusal::Target(_) | Refusal::Scoping { .. } => Self::bad_request("invalid_target", text),
             Refusal::Scope => Self::invalid_scope(),
             Refusal::PrincipalRate => Self::slow_down(Duration::from_secs(1), &text),
             Refusal::Throttled(wait) => Self::slow_down(*wait, &text),

@@ -8,7 +8,7 @@ use crate::federation::UnverifiedToken;
 use crate::grants::Lifetime;
 use crate::http::edge::Peer;
 use crate::http::form::Form;
-use crate::ids::{GrantName, Scope};
+use crate::ids::{ElevationId, GrantName, Scope};
 
 /// Every parameter that the endpoint knows. `client_id` is accepted because OAuth libraries send it; it decides
 /// nothing: the caller is who the subject token says.
@@ -63,7 +63,7 @@ impl TokenRequest {
             scopes: scopes(&mut form)?,
             lifetime: lifetime(&mut form)?,
             wanted: wanted(&mut form)?,
-            elevation: form.take("elevation"),
+            elevation: elevation(&mut form)?,
             source_ip: peer.ip,
             client_cert: peer.client_cert.clone(),
         };
@@ -142,6 +142,12 @@ fn scopes(form: &mut Form) -> Result<Option<BTreeSet<Scope>>, OauthError> {
     let scopes: Result<BTreeSet<Scope>, _> =
         text.split(' ').filter(|part| !part.is_empty()).map(Scope::new).collect();
     scopes.map(Some).map_err(|_| OauthError::invalid_scope())
+}
+
+fn elevation(form: &mut Form) -> Result<Option<ElevationId>, OauthError> {
+    let Some(text) = form.take("elevation") else { return Ok(None) };
+    let told = "parameter `elevation` must be an elevation's id, as it was given when it was requested";
+    text.parse().map(Some).map_err(|_| OauthError::invalid_request(told.to_owned()))
 }
 
 fn lifetime(form: &mut Form) -> Result<Option<Lifetime>, OauthError> {

@@ -4,19 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sts::config::{
-    BehaviorVersion, Region, SharedHttpClient, retry::RetryConfig, timeout::TimeoutConfig,
-};
+use aws_sdk_sts::config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use aws_sdk_sts::types::Tag;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use tokio::time::Instant;
 
 use super::cache::Session;
 use super::limits::{LONGEST_CHAINED_SESSION_SECONDS, LONGEST_SESSION_SECONDS};
 use super::plan::Plan;
+use super::sdk::{ConnectError, causes, cut, http_client, is_about_the_broker, is_throttling};
 use crate::clock::Moment;
 use crate::entropy::{Entropy, bytes};
 use crate::issuance::IssueError;
@@ -24,8 +21,6 @@ use crate::secret::SecretText;
 
 /// More attempts than fit into a sensible deadline: a bound for the case that chance gives no pauses.
 const MOST_ATTEMPTS: u32 = 8;
-/// AWS's words are for the operator: enough to understand, not enough to flood a log.
-const LONGEST_MESSAGE: usize = 400;
 
 /// How STS is reached. The broker's own identity comes from AWS's default chain: environment, profile, web identity,
 /// container, instance.
@@ -64,25 +59,6 @@ impl Default for Settings {
     }
 }
 
-/// No client could be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// `ca_file`
-    #[error("`aws.ca_file` `{}` cannot be read: {source}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// TLS.
-    #[error("no TLS context for STS: {0}")]
-    Tls(String),
-    /// Neither configured nor in the environment.
-    #[error("no AWS region: set `aws.region`")]
-    NoRegion,
-}
-
 /// Calls `AssumeRole`.
 #[derive(Clone)]
 pub struct StsClient {
@@ -106,7 +82,8 @@ enum Failure {
 impl StsClient {
     /// With the broker's own identity from AWS's default chain. Nothing is called yet.
     pub async fn connect(settings: Settings, entropy: Arc<dyn Entropy>) -> Result<Self, ConnectError> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(&settings)?);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client(settings.ca_file.as_deref())?);
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
@@ -127,7 +104,7 @@ impl StsClient {
         let config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
-            .http_client(http_client(&settings)?)
+            .http_client(http_client(settings.ca_file.as_deref())?)
             .credentials_provider(credentials);
         Ok(Self::with_config(config, settings, entropy))
     }
@@ -224,23 +201,6 @@ impl StsClient {
     }
 }
 
-fn http_client(settings: &Settings) -> Result<SharedHttpClient, ConnectError> {
-    let mut trust = TrustStore::default();
-    if let Some(path) = &settings.ca_file {
-        let pem =
-            std::fs::read(path).map_err(|source| ConnectError::CaFile { path: path.clone(), source })?;
-        trust = TrustStore::empty().with_native_roots(false).with_pem_certificate(pem);
-    }
-    let context = TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|error| ConnectError::Tls(error.to_string()))?;
-    Ok(aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .build_https())
-}
-
 fn tags(plan: &Plan) -> Result<Option<Vec<Tag>>, Failure> {
     let unbuilt = |_| Failure::Final(IssueError::Unavailable("a session tag could not be built".to_owned()));
     let tags: Result<Vec<Tag>, _> =
@@ -299,49 +259,4 @@ fn failure(error: &SdkError<AssumeRoleError>) -> Failure {
             message.unwrap_or("no message")
         )))),
     }
-}
-
-/// The chain of causes in words. Not the SDK's `DisplayErrorContext`: that adds the `Debug` form, which prints bodies.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let words: Vec<String> =
-        std::iter::successors(Some(error), |cause| cause.source()).map(ToString::to_string).collect();
-    words.join(": ")
-}
-
-/// Every code that AWS's own SDKs take for throttling.
-fn is_throttling(code: &str) -> bool {
-    matches!(
-        code,
-        "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "RequestLimitExceeded"
-            | "TooManyRequestsException"
-            | "LimitExceededException"
-            | "BandwidthLimitExceeded"
-            | "SlowDown"
-            | "PriorRequestNotComplete"
-    )
-}
-
-/// AWS does not accept the broker's own credentials or clock: no caller can do anything about that.
-fn is_about_the_broker(code: &str) -> bool {
-    matches!(
-        code,
-        "ExpiredToken"
-            | "ExpiredTokenException"
-            | "RequestExpired"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "IncompleteSignature"
-            | "SignatureDoesNotMatch"
-            | "MissingAuthenticationToken"
-            | "RegionDisabledException"
-    )
-}
-
-fn cut(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect()
 }

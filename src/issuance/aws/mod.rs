@@ -1,20 +1,25 @@
 //! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
 //!
-//! `plan`, `names`, `limits` and `session_policy` are pure; `client` talks to STS; `cache` makes one call serve many.
+//! `plan`, `names`, `limits` and `session_policy` are pure; `client` talks to STS; `cache` makes one call serve many;
+//! `end_sessions` talks to IAM when sessions must end before their time.
 
 mod cache;
 mod client;
+mod end_sessions;
 mod limits;
 mod names;
 mod plan;
+mod sdk;
 mod session_policy;
 
 use std::fmt::Display;
 use std::sync::Arc;
 
-pub use client::{ConnectError, Settings, StsClient};
+pub use client::{Settings, StsClient};
+pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
 pub use limits::LimitError;
 pub use plan::{AwsOrder, Plan, PlanError};
+pub use sdk::ConnectError;
 
 use self::cache::{Answer, Session, SessionCache};
 use super::{Credential, CredentialFacts, IssueError, OpenCredential};
@@ -88,6 +93,8 @@ fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
     Credential::seal(order.request_id, facts, secret)
 }
 
+#[cfg(test)]
+mod end_sessions_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

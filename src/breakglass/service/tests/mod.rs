@@ -1,0 +1,10 @@
+//! The use case over a real log on a real SQLite file, real policies and real locks. Refusals first: they are the product.
+
+mod clockwork;
+mod people;
+mod races;
+mod reading;
+mod refusals;
+mod sick;
+mod windows;
+mod world;

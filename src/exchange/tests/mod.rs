@@ -1,0 +1,7 @@
+//! The use case over a real log on a real SQLite file, real policies and real tokens.
+
+mod elevations;
+mod world;
+
+#[path = "../../../tests/harness/tokens.rs"]
+mod tokens;
