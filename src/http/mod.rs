@@ -3,6 +3,7 @@
 
 mod abuse;
 mod api;
+mod bearer;
 mod edge;
 mod form;
 mod log;
@@ -11,6 +12,7 @@ mod openapi;
 mod ops;
 mod problem;
 mod routes;
+mod tokens;
 mod wellknown;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub use log::LogDoor;
 pub use oauth::OauthDoor;
 pub use ops::{OperatorKey, OpsDoor, Readiness};
 pub use routes::{Access, OPS_ROUTES, PUBLIC_ROUTES, Route, Writes};
+pub use tokens::TokensDoor;
 pub use wellknown::{Metadata, MetadataDoor};
 
 /// What the public listener serves.
@@ -31,6 +34,8 @@ pub use wellknown::{Metadata, MetadataDoor};
 pub struct PublicDoors {
     /// `POST /oauth2/token`
     pub oauth: Arc<OauthDoor>,
+    /// `POST /oauth2/introspect`, `POST /oauth2/revoke`
+    pub tokens: Arc<TokensDoor>,
     /// `/.well-known/…`
     pub metadata: Arc<MetadataDoor>,
     /// `/log/…`
@@ -43,6 +48,7 @@ pub struct PublicDoors {
 pub fn public(doors: &PublicDoors, edge: &Arc<Edge>) -> Router {
     let router = Router::new()
         .merge(oauth::routes(&doors.oauth))
+        .merge(tokens::routes(&doors.tokens))
         .merge(wellknown::routes(&doors.metadata))
         .merge(log::routes(&doors.log))
         .merge(api::routes(&doors.api))

@@ -15,7 +15,7 @@ use axum::response::Response;
 use axum::routing::post;
 
 use self::answer::token_answer;
-use self::dialect::{OauthError, error_answer};
+pub(super) use self::dialect::{OauthError, error_answer};
 use self::request::{GrantType, KNOWN, TokenRequest};
 use super::abuse::AbuseLimit;
 use super::edge::Peer;

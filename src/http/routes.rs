@@ -8,6 +8,8 @@ pub enum Access {
     Public,
     /// The request carries a subject token that is verified.
     SubjectToken,
+    /// The request carries a token of a trusted issuer, a workload's or a person's (RFC 6750).
+    Bearer,
     /// The request carries a person's token (RFC 6750); policy decides what they may do.
     Person,
     /// Whoever reaches the ops listener; it only reads.
@@ -19,7 +21,7 @@ pub enum Access {
 /// What a route leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// Nothing.
+    /// Nothing; it changes nothing either.
     Nothing,
     /// An audit entry of one of these types for every change.
     Entries(&'static [&'static str]),
@@ -47,6 +49,14 @@ pub(super) const TOKEN: Route = Route {
     path: "/oauth2/token",
     access: Access::SubjectToken,
     writes: Writes::Entries(&["credential.issued", "credential.refused", "aws.assume_role.requested"]),
+};
+pub(super) const INTROSPECT: Route =
+    Route { method: "POST", path: "/oauth2/introspect", access: Access::Bearer, writes: Writes::Nothing };
+pub(super) const REVOKE_TOKEN: Route = Route {
+    method: "POST",
+    path: "/oauth2/revoke",
+    access: Access::Bearer,
+    writes: Writes::Entries(&["token.revoked"]),
 };
 pub(super) const OPENID_CONFIGURATION: Route = public_get("/.well-known/openid-configuration");
 pub(super) const OAUTH_METADATA: Route = public_get("/.well-known/oauth-authorization-server");
@@ -111,8 +121,10 @@ pub(super) const ROTATE: Route = Route {
 };
 
 /// What the public listener serves.
-pub const PUBLIC_ROUTES: [Route; 24] = [
+pub const PUBLIC_ROUTES: [Route; 26] = [
     TOKEN,
+    INTROSPECT,
+    REVOKE_TOKEN,
     OPENID_CONFIGURATION,
     OAUTH_METADATA,
     JWKS,

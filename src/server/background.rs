@@ -31,6 +31,9 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
     });
     repeat(&mut tasks, rooms, FORGET_EVERY, forget);
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.break_glass.sweep().await });
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.break_glass.end_sessions().await });
+    let notifier = Arc::clone(&rooms.notifier);
+    tasks.spawn(async move { notifier.run().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.locks.tick().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.clock_watch.look().await });
     tasks.spawn(async move {

@@ -8,27 +8,26 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::aws;
 use super::certificates::Certificates;
 use super::clock_watch::{self, ClockWatch};
-use super::{AwsIdentity, Ports, StartError};
+use super::{Ports, StartError};
 use crate::audit::AuditLog;
-use crate::breakglass::{self, service::BreakGlass};
+use crate::breakglass::service::{self as break_glass, BreakGlass};
 use crate::clock::Clock;
-use crate::config::{
-    AwsSettings, BreakGlassSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings,
-};
+use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
     AbuseLimit, ApiDoor, ApiServices, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor,
-    OperatorKey, OpsDoor, PublicDoors, Readiness,
+    OperatorKey, OpsDoor, PublicDoors, Readiness, TokensDoor,
 };
-use crate::issuance::aws::{self, StsClient};
-use crate::issuance::{AwsIssuer, JwtIssuer};
+use crate::issuance::JwtIssuer;
 use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
+use crate::notify::service::Notifier;
 use crate::people::People;
 use crate::policy::PolicyEngine;
 use crate::secret::Fingerprint;
@@ -55,6 +54,7 @@ pub(super) struct Rooms {
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
+    pub(super) notifier: Arc<Notifier>,
     pub(super) locks: Arc<LockBook>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock_watch: ClockWatch,
@@ -89,11 +89,12 @@ impl Rooms {
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
-        let aws = aws_issuer(settings.aws.as_ref(), ports.aws_identity, &catalog, &clock, &entropy).await?;
+        let aws = aws::issuer(settings.aws.as_ref(), &ports.aws_identity, &catalog, &clock, &entropy).await?;
         let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
-        let high_water = clock_watch::high_water(&*store, &audit).await?;
+        let high_water = clock_watch::high_water(&*store, &audit, settings.clock.max_step_back).await?;
         let people = Arc::new(People::new(Arc::clone(&federation)));
-        let break_glass = Arc::new(BreakGlass::new(breakglass::service::Services {
+        let notifier = Notifier::new(Arc::clone(&store), settings.notify, &clock, &entropy)?;
+        let break_glass = Arc::new(BreakGlass::new(break_glass::Services {
             store: Arc::clone(&store),
             audit: audit.clone(),
             policy: Arc::clone(&policy),
@@ -103,9 +104,9 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             entropy: Arc::clone(&entropy),
             clock: Arc::clone(&clock),
-            settings: breakglass_settings(settings.breakglass),
-            hooks: Vec::new(),
-            sessions: None,
+            settings: settings.breakglass,
+            hooks: notifier.hooks(),
+            sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
@@ -147,6 +148,7 @@ impl Rooms {
             exchange: Arc::new(exchange),
             people,
             break_glass,
+            notifier: Arc::new(notifier),
             locks,
             tokens: Arc::new(tokens),
             clock_watch,
@@ -198,6 +200,13 @@ impl Rooms {
             oauth: Arc::new(OauthDoor::new(
                 Arc::clone(&self.exchange),
                 Arc::clone(&self.abuse),
+                limits.max_body_bytes,
+                limits.request_timeout / 2,
+            )),
+            tokens: Arc::new(TokensDoor::new(
+                Arc::clone(&self.tokens),
+                Arc::clone(&self.abuse),
+                Arc::clone(&self.clock),
                 limits.max_body_bytes,
                 limits.request_timeout / 2,
             )),
@@ -304,31 +313,6 @@ async fn lock_book(
     Ok(Arc::new(LockBook::open(store, audit.clone(), policy, catalog, clock, entropy).await?))
 }
 
-async fn aws_issuer(
-    settings: Option<&AwsSettings>,
-    identity: AwsIdentity,
-    catalog: &Catalog,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<Option<AwsIssuer>, StartError> {
-    let wanted = catalog.iter().any(|grant| matches!(grant.kind, GrantKind::Aws(_)));
-    let Some(settings) = settings.filter(|_| wanted) else { return Ok(None) };
-    let settings = aws::Settings {
-        region: Some(settings.region.clone()),
-        sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
-        ca_file: settings.ca_file.clone(),
-        external_id: settings.external_id.clone(),
-        ..aws::Settings::default()
-    };
-    let client = match identity {
-        AwsIdentity::DefaultChain => StsClient::connect(settings, Arc::clone(entropy)).await?,
-        AwsIdentity::Fixed(credentials) => {
-            StsClient::with_credentials(settings, *credentials, Arc::clone(entropy))?
-        }
-    };
-    Ok(Some(AwsIssuer::new(client, Arc::clone(clock))))
-}
-
 fn metadata(server: &ServerSettings, keys: &KeySettings, catalog: &Catalog) -> Metadata {
     let scopes: std::collections::BTreeSet<String> = catalog
         .iter()
@@ -339,12 +323,6 @@ fn metadata(server: &ServerSettings, keys: &KeySettings, catalog: &Catalog) -> M
         .flatten()
         .collect();
     Metadata::new(server.issuer.as_str(), keys.algorithm.as_str(), scopes.into_iter().collect())
-}
-
-fn breakglass_settings(settings: BreakGlassSettings) -> breakglass::Settings {
-    let mut breakglass = breakglass::Settings::default();
-    breakglass.rules.request_ttl = settings.request_ttl;
-    breakglass
 }
 
 fn rate_settings(rate: Rate) -> RateSettings {

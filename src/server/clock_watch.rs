@@ -10,16 +10,18 @@ use crate::entropy::Entropy;
 use crate::ids::RequestId;
 use crate::store::{Store, StoreError};
 
-/// How far back the clock may step: time synchronisation does it by seconds, a restored machine by days. An ended grant
-/// could come back for as long, were its end not in the credential itself.
-const BOUND: Duration = Duration::from_secs(30);
 /// How often the latest time is kept. After a crash the mark may be behind by so much, and by less where the log goes on.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// The mark to start with: the later of what the store kept and the log's last entry.
-pub(super) async fn high_water(store: &dyn Store, audit: &AuditLog) -> Result<Arc<HighWater>, StoreError> {
+/// The mark to start with: the later of what the store kept and the log's last entry. `bound` is how far back the clock
+/// may step: an ended grant could come back for as long, were its end not in the credential itself.
+pub(super) async fn high_water(
+    store: &dyn Store,
+    audit: &AuditLog,
+    bound: Duration,
+) -> Result<Arc<HighWater>, StoreError> {
     let seen = store.high_water().await?.max(audit.last_at());
-    Ok(Arc::new(HighWater::new(seen, BOUND)))
+    Ok(Arc::new(HighWater::new(seen, bound)))
 }
 
 #[derive(Debug)]

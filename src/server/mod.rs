@@ -1,6 +1,7 @@
 //! The composition root: the one place that knows every concrete type. Builds the rooms from their validated
 //! settings, opens the doors last, and closes them first.
 
+mod aws;
 mod background;
 mod build;
 mod certificates;
@@ -60,6 +61,9 @@ pub enum StartError {
     /// AWS.
     #[error("AWS cannot be used: {0}")]
     Aws(#[from] crate::issuance::aws::ConnectError),
+    /// A receiver of notifications.
+    #[error(transparent)]
+    Notify(#[from] crate::notify::service::NotifierError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),

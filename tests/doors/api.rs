@@ -33,7 +33,9 @@ impl World {
     }
 
     pub async fn shown(&self, id: &str) -> Value {
-        self.api(&self.staff("lea", "leads"), "GET", &format!("/v1/elevations/{id}"), Value::Null).await.done()
+        self.api(&self.staff("lea", "leads"), "GET", &format!("/v1/elevations/{id}"), Value::Null)
+            .await
+            .done()
     }
 }
 
@@ -51,7 +53,9 @@ async fn nobody_without_a_persons_valid_token_gets_in() {
     let answer = world.api(&forged, "GET", "/v1/whoami", Value::Null).await;
     assert!(answer.problem(401, "invalid_token").contains("signature"));
     let challenge = answer.headers["www-authenticate"].to_str().unwrap();
-    assert!(challenge.starts_with("Bearer realm=\"tidegate\", error=\"invalid_token\", error_description=\""));
+    assert!(
+        challenge.starts_with("Bearer realm=\"tidegate\", error=\"invalid_token\", error_description=\"")
+    );
     let old = world.staff("lea", "leads");
     world.clock.advance(std::time::Duration::from_secs(3_600));
     world.api(&old, "GET", "/v1/whoami", Value::Null).await.problem(401, "invalid_token");
@@ -97,10 +101,14 @@ async fn one_person_over_their_rate_slows_down_and_others_do_not() {
 async fn a_person_learns_who_they_are_and_what_they_may_ask_for() {
     let world = World::start().await;
     let me = world.api(&world.engineer("ann"), "GET", "/v1/whoami", Value::Null).await.done();
-    assert_eq!((&me["issuer"], &me["subject"], &me["may_approve"]), (&json!("people"), &json!("ann"), &json!(false)));
+    assert_eq!(
+        (&me["issuer"], &me["subject"], &me["may_approve"]),
+        (&json!("people"), &json!("ann"), &json!(false))
+    );
     assert_eq!((&me["name"], &me["groups"]), (&json!("ann of people"), &json!(["sre"])));
     let grants = world.api(&world.engineer("ann"), "GET", "/v1/grants", Value::Null).await.done();
-    let requestable: Vec<_> = grants["grants"].as_array().unwrap().iter().filter(|grant| grant["may_request"] == true).collect();
+    let requestable: Vec<_> =
+        grants["grants"].as_array().unwrap().iter().filter(|grant| grant["may_request"] == true).collect();
     let names: Vec<&Value> = requestable.iter().map(|grant| &grant["name"]).collect();
     assert_eq!(names, ["prod-admin", "prod-ledger"]);
     assert!(requestable.iter().all(|grant| grant["approvals_needed"] == 2));
@@ -122,7 +130,8 @@ async fn only_an_auditor_reads_the_log_here_and_every_entry_has_its_proof() {
     assert!(world.entries_of("elevation.refused").await.iter().any(|entry| entry["attempted"] == "audit"));
     let auditor = world.staff("ada", "audit");
     let page = world.api(&auditor, "GET", "/v1/audit/entries?from=1&limit=3", Value::Null).await.done();
-    let indexes: Vec<&Value> = page["entries"].as_array().unwrap().iter().map(|entry| &entry["index"]).collect();
+    let indexes: Vec<&Value> =
+        page["entries"].as_array().unwrap().iter().map(|entry| &entry["index"]).collect();
     assert_eq!((indexes, &page["next_from"]), (vec![&json!(1), &json!(2), &json!(3)], &json!(4)));
     let size = page["size"].as_u64().unwrap();
     let entries = world.api(&auditor, "GET", "/v1/audit/entries?limit=256", Value::Null).await.done();
@@ -141,7 +150,8 @@ async fn only_an_auditor_reads_the_log_here_and_every_entry_has_its_proof() {
         let path = format!("/v1/audit/entries/{bad}/proof");
         world.api(&auditor, "GET", &path, Value::Null).await.problem(404, "not_found");
     }
-    let beyond = world.api(&auditor, "GET", "/v1/audit/entries?from=18446744073709551615", Value::Null).await.done();
+    let beyond =
+        world.api(&auditor, "GET", "/v1/audit/entries?from=18446744073709551615", Value::Null).await.done();
     assert_eq!(beyond["entries"], json!([]));
     for bad in ["from=-1", "from=+1", "limit=0", "limit=257", "limit=1&limit=1", "size=1"] {
         let path = format!("/v1/audit/entries?{bad}");

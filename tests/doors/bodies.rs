@@ -111,7 +111,10 @@ async fn a_query_has_each_parameter_once_and_no_other() {
     for path in ["/v1/whoami?x=1", "/v1/grants?x=1", "/v1/locks?x=1", "/v1/events?from=0"] {
         world.api(&ann, "GET", path, Value::Null).await.problem(400, "invalid_request");
     }
-    world.api(&ann, "POST", "/v1/elevations?dry_run=true", ask("prod-ledger")).await.problem(400, "invalid_request");
+    world
+        .api(&ann, "POST", "/v1/elevations?dry_run=true", ask("prod-ledger"))
+        .await
+        .problem(400, "invalid_request");
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ async fn a_stranger_cannot_tell_an_elevation_from_one_that_never_was() {
     let id = world.requested("prod-ledger").await;
     let stranger = world.sign_in(&world.staff, "staff", "zoe", &["nobody"]);
     for what in ["approve", "deny", "withdraw", "end", "revoke"] {
-        let body = if ["deny", "revoke"].contains(&what) { json!({ "reason": "because I can" }) } else { json!({}) };
+        let body =
+            if ["deny", "revoke"].contains(&what) { json!({ "reason": "because I can" }) } else { json!({}) };
         let answers = [
             world.act(&stranger, &id, what, body.clone()).await,
             world.act(&stranger, UNKNOWN, what, body.clone()).await,
@@ -51,7 +52,10 @@ async fn a_stranger_cannot_tell_an_elevation_from_one_that_never_was() {
 async fn nobody_lets_themselves_or_their_own_company_in() {
     let world = World::start().await;
     let id = world.requested("prod-ledger").await;
-    world.act(&world.engineer("ann"), &id, "approve", json!({})).await.problem(403, "requester_cannot_decide");
+    world
+        .act(&world.engineer("ann"), &id, "approve", json!({}))
+        .await
+        .problem(403, "requester_cannot_decide");
     // Another one of the vendor's, who may not even look.
     world.act(&world.engineer("bea"), &id, "approve", json!({})).await.problem(404, "not_found");
     // A viewer of the customer's: sees it, and is no approver.
@@ -62,7 +66,10 @@ async fn nobody_lets_themselves_or_their_own_company_in() {
     assert_eq!(world.shown(&id).await["approvals"], json!([]));
     let refused = world.entries_of("elevation.refused").await;
     assert!(refused.iter().any(|entry| entry["attempted"] == "approve" && entry["by"]["subject"] == "ann"));
-    world.act(&world.staff("lea", "leads"), &id, "withdraw", json!({})).await.problem(403, "not_the_requester");
+    world
+        .act(&world.staff("lea", "leads"), &id, "withdraw", json!({}))
+        .await
+        .problem(403, "not_the_requester");
     let lead = world.sign_in(&world.people, "people", "lee", &["sre", "leads"]);
     world.act(&lead, &id, "approve", json!({})).await.problem(404, "not_found");
 }
@@ -166,7 +173,9 @@ async fn pages_have_every_elevation_once_newest_first() {
         world.clock.advance(Duration::from_secs(1));
     }
     let ann = world.engineer("ann");
-    let get = async |query: &str| world.api(&ann, "GET", &format!("/v1/elevations{query}"), Value::Null).await.done();
+    let get = async |query: &str| {
+        world.api(&ann, "GET", &format!("/v1/elevations{query}"), Value::Null).await.done()
+    };
     let ids = |page: &Value| -> Vec<String> {
         let list = page["elevations"].as_array().unwrap().iter();
         list.map(|elevation| elevation["id"].as_str().unwrap().to_owned()).collect()
@@ -202,7 +211,8 @@ async fn the_whole_story() {
     let first = world.act(&world.staff("lea", "leads"), &id, "approve", json!({})).await.done();
     assert_eq!(first["state"], "requested");
     world.exchange(&ann, "prod-ledger").await.refused(400, "invalid_target");
-    let opened = world.act(&world.staff("lou", "leads"), &id, "approve", json!({ "duration": "2m" })).await.done();
+    let opened =
+        world.act(&world.staff("lou", "leads"), &id, "approve", json!({ "duration": "2m" })).await.done();
     assert_eq!(opened["state"], "active");
     let issued = world.exchange(&ann, "prod-ledger").await.issued();
     assert_eq!(issued["expires_in"], 120, "the credential ends with the window");
@@ -215,7 +225,8 @@ async fn the_whole_story() {
     world.exchange(&world.engineer("ann"), "prod-ledger").await.refused(400, "invalid_target");
     assert_eq!(world.shown(&id).await["state"], "expired", "whether or not that is written down yet");
     world.act(&world.engineer("ann"), &id, "end", Value::Null).await.problem(409, "too_late");
-    let by_id = |entries: Vec<Value>| entries.iter().filter(|entry| entry["elevation"]["id"] == id.as_str()).count();
+    let by_id =
+        |entries: Vec<Value>| entries.iter().filter(|entry| entry["elevation"]["id"] == id.as_str()).count();
     assert_eq!(by_id(world.entries_of("credential.issued").await), 2);
     assert_eq!(by_id(world.entries_of("elevation.activated").await), 1);
 }
@@ -233,7 +244,10 @@ async fn aws_credentials_are_made_under_an_elevation_and_end_with_it() {
     let expiration: tidegate::clock::Moment = issued["aws"]["Expiration"].as_str().unwrap().parse().unwrap();
     assert!(expiration <= ends.as_str().unwrap().parse().unwrap(), "{expiration} is not after {ends}");
     assert!(call["Policy"].contains("aws:CurrentTime"));
-    world.act(&world.staff("lea", "leads"), &id, "revoke", json!({ "reason": "enough of that" })).await.done();
+    world
+        .act(&world.staff("lea", "leads"), &id, "revoke", json!({ "reason": "enough of that" }))
+        .await
+        .done();
     world.exchange(&ann, "prod-admin").await.refused(400, "invalid_target");
 }
 

@@ -73,10 +73,16 @@ async fn a_stream_tells_what_happens_from_now_on_and_goes_on_where_it_was_left()
         heard.push(stream.next().await.unwrap());
     }
     let events: Vec<&str> = heard.iter().map(|heard| heard.event.as_str()).collect();
-    assert_eq!(events, ["elevation.requested", "elevation.approved", "elevation.approved", "elevation.activated"]);
+    assert_eq!(
+        events,
+        ["elevation.requested", "elevation.approved", "elevation.approved", "elevation.activated"]
+    );
     for heard in &heard {
         assert_eq!(heard.data["id"], id.as_str());
-        assert_eq!((&heard.data["event"], &heard.data["index"]), (&json!(heard.event), &json!(heard.id.parse::<u64>().unwrap())));
+        assert_eq!(
+            (&heard.data["event"], &heard.data["index"]),
+            (&json!(heard.event), &json!(heard.id.parse::<u64>().unwrap()))
+        );
         assert!(heard.data["history"].is_array());
     }
     drop(stream);
@@ -98,7 +104,9 @@ async fn a_place_that_the_log_does_not_have_is_refused() {
     }
     let twice = [("last-event-id", "0"), ("last-event-id", "0")];
     world.api_with(&lea, "GET", "/v1/events", Value::Null, &twice).await.problem(400, "last_event_id");
-    Answer::of(world.http.get(world.url("/v1/events")).send().await.unwrap()).await.problem(401, "missing_token");
+    Answer::of(world.http.get(world.url("/v1/events")).send().await.unwrap())
+        .await
+        .problem(401, "missing_token");
 }
 
 #[tokio::test]

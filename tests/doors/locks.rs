@@ -41,7 +41,10 @@ async fn who_may_not_lock_sees_no_locks_sets_none_and_lifts_none() {
     assert_eq!(set.status, 201, "{}", set.body);
     let id = set.body["id"].as_str().unwrap().to_owned();
     for token in [world.engineer("ann"), world.staff("vic", "viewers")] {
-        world.api(&token, "POST", "/v1/locks", lock(json!({ "all": true }))).await.problem(403, "policy_denied");
+        world
+            .api(&token, "POST", "/v1/locks", lock(json!({ "all": true })))
+            .await
+            .problem(403, "policy_denied");
         assert_eq!(world.api(&token, "GET", "/v1/locks", Value::Null).await.done()["locks"], json!([]));
         let mine = world.api(&token, "DELETE", &format!("/v1/locks/{id}"), Value::Null).await;
         mine.problem(404, "not_found");

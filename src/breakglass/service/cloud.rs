@@ -3,10 +3,10 @@
 
 use super::BreakGlass;
 use super::commit::{Planned, Under};
-use super::standin::EndOrder;
 use crate::audit::RecordError;
 use crate::breakglass::{Change, CloudStep, Elevation};
 use crate::clock::Moment;
+use crate::issuance::aws::EndOrder;
 use crate::store::StoreError;
 
 /// Steps that one pass takes, at most.

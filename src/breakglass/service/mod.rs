@@ -17,7 +17,6 @@ mod record;
 mod refuse;
 mod request;
 mod sick;
-mod standin;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -32,7 +31,7 @@ pub use events::{ElevationNews, EventPage};
 pub use idempotency::{IdempotencyKey, KeyError, Keyed};
 pub use window::{OpenWindow, WindowAsk};
 
-use standin::SessionEnder;
+use crate::issuance::aws::SessionEnder;
 
 use super::Settings;
 use crate::audit::AuditLog;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 
 use super::ApiDoor;
 use super::error::ApiError;
-use crate::federation::UnverifiedToken;
+use crate::http::bearer::{Challenge, bearer};
 use crate::http::edge::Peer;
 use crate::people::{Arrival, Caller, SignInError};
 use crate::telemetry;
@@ -53,7 +53,7 @@ impl ApiDoor {
             SignInError::Token(_) | SignInError::Claims(_) => {
                 telemetry::refused("bearer_token");
                 self.abuse.failed(peer.ip).await;
-                ApiError::unauthorized("invalid_token", told, true)
+                Challenge::invalid(told).into()
             }
             SignInError::Workload => ApiError::new(StatusCode::FORBIDDEN, "workload_token", told),
             SignInError::Keys(issuer) => {
@@ -65,20 +65,4 @@ impl ApiDoor {
             }
         }
     }
-}
-
-/// The one token of the one `Authorization` header. Never from the query or the body: those end up in logs.
-fn bearer(headers: &HeaderMap) -> Result<UnverifiedToken, ApiError> {
-    let missing =
-        || ApiError::unauthorized("missing_token", "send `Authorization: Bearer <your OIDC token>`", false);
-    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
-    let value = values.next().ok_or_else(missing)?;
-    if values.next().is_some() {
-        return Err(ApiError::bad_request("invalid_request", "the request has two `Authorization` headers"));
-    }
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
-    }
-    Ok(UnverifiedToken::new(token.trim().to_owned()))
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::view::ElevationView;
 use crate::breakglass::service::BreakGlassError;
 use crate::clock::Moment;
+use crate::http::bearer::Challenge;
 use crate::http::edge::Peer;
 use crate::http::form::FormError;
 use crate::ids::RequestId;
@@ -61,17 +62,6 @@ impl ApiError {
         Self { retry_after: Some(Duration::from_secs(1)), cause: Some(cause), ..error }
     }
 
-    /// Nobody has signed in (RFC 6750 §3.1: without an error code when the request brought no token).
-    pub(super) fn unauthorized(code: &'static str, told: impl Into<String>, invalid: bool) -> Self {
-        let told = told.into();
-        let mut challenge = "Bearer realm=\"tidegate\"".to_owned();
-        if invalid {
-            let text: String = told.chars().map(|c| if quotable(c) { c } else { '?' }).collect();
-            challenge = format!("{challenge}, error=\"invalid_token\", error_description=\"{text}\"");
-        }
-        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, code, told) }
-    }
-
     /// What the service said. `at` is when the request was made: a state is read with the time in it.
     pub(super) fn of(error: BreakGlassError, at: Moment) -> Self {
         match error {
@@ -95,9 +85,13 @@ impl ApiError {
     }
 }
 
-/// RFC 6750 §3: what an `error_description` may hold.
-const fn quotable(c: char) -> bool {
-    matches!(c, ' ' | '!' | '#'..='[' | ']'..='~')
+/// Nobody has signed in.
+impl From<Challenge> for ApiError {
+    fn from(challenge: Challenge) -> Self {
+        let code = if challenge == Challenge::missing() { "missing_token" } else { "invalid_token" };
+        let header = challenge.to_string();
+        Self { challenge: Some(header), ..Self::new(StatusCode::UNAUTHORIZED, code, challenge.told) }
+    }
 }
 
 impl From<LockError> for ApiError {

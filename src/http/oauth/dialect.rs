@@ -9,16 +9,19 @@ use serde::Serialize;
 
 use super::request::GrantType;
 use crate::exchange::{ExchangeError, Refusal};
+use crate::http::bearer::Challenge;
 use crate::http::form::FormError;
 use crate::ids::RequestId;
 
 /// An answer that is no token.
 #[derive(Debug)]
-pub(super) struct OauthError {
+pub(in crate::http) struct OauthError {
     status: StatusCode,
     code: &'static str,
     description: String,
     retry_after: Option<Duration>,
+    /// `WWW-Authenticate`, for the doors whose callers sign in.
+    challenge: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -29,11 +32,33 @@ struct ErrorBody<'a> {
 }
 
 impl OauthError {
-    fn bad_request(code: &'static str, description: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, description, retry_after: None }
+    fn new(status: StatusCode, code: &'static str, description: String) -> Self {
+        Self { status, code, description, retry_after: None, challenge: None }
     }
 
-    pub(super) fn invalid_request(description: String) -> Self {
+    fn bad_request(code: &'static str, description: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, description)
+    }
+
+    /// RFC 6750 §3
+    pub(in crate::http) fn unauthorized(challenge: &Challenge) -> Self {
+        let error = Self::new(StatusCode::UNAUTHORIZED, "invalid_client", challenge.told.clone());
+        Self { challenge: Some(challenge.to_string()), ..error }
+    }
+
+    /// RFC 7009 §2.1: the token was issued to another.
+    pub(in crate::http) fn unauthorized_client(description: String) -> Self {
+        Self::bad_request("unauthorized_client", description)
+    }
+
+    /// Ours to mend.
+    pub(in crate::http) fn unavailable(description: &str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let error = Self::new(status, "temporarily_unavailable", description.to_owned());
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+
+    pub(in crate::http) fn invalid_request(description: String) -> Self {
         Self::bad_request("invalid_request", description)
     }
 
@@ -52,13 +77,9 @@ impl OauthError {
         Self::bad_request("invalid_target", refusal.to_string())
     }
 
-    pub(super) fn slow_down(wait: Duration, description: &str) -> Self {
-        Self {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            code: "slow_down",
-            description: description.to_owned(),
-            retry_after: Some(wait),
-        }
+    pub(in crate::http) fn slow_down(wait: Duration, description: &str) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", description.to_owned());
+        Self { retry_after: Some(wait), ..error }
     }
 
     /// Logs a fault's cause here, once; the caller sees only that we are unavailable.
@@ -70,12 +91,7 @@ impl OauthError {
             }
             ExchangeError::Failed(fault) => {
                 tracing::error!(request.id = %request_id, fault.code = fault.code(), fault.cause = %fault, "exchange failed");
-                Self {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    code: "temporarily_unavailable",
-                    description: "the broker cannot issue now; nothing was issued; try again".to_owned(),
-                    retry_after: Some(Duration::from_secs(1)),
-                }
+                Self::unavailable("the broker cannot issue now; nothing was issued; try again")
             }
         }
     }
@@ -112,17 +128,20 @@ impl From<FormError> for OauthError {
             | FormError::Duplicate(_)
             | FormError::Unknown(_) => StatusCode::BAD_REQUEST,
         };
-        Self { status, code: "invalid_request", description: error.to_string(), retry_after: None }
+        Self::new(status, "invalid_request", error.to_string())
     }
 }
 
-pub(super) fn error_answer(error: &OauthError, request_id: RequestId) -> Response {
+pub(in crate::http) fn error_answer(error: &OauthError, request_id: RequestId) -> Response {
     let description = printable(&error.description);
     let body = ErrorBody { error: error.code, error_description: &description, request_id };
     let mut response = (error.status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response();
     if let Some(wait) = error.retry_after {
         let seconds = wait.as_secs().max(1);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(challenge) = error.challenge.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
 }

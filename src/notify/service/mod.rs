@@ -8,9 +8,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use self::client::Client;
 use super::patience::{is_given_up, next_try};
@@ -106,13 +106,8 @@ impl Notifier {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        let deliver = join_all(self.receivers.iter().map(async |receiver| {
-            loop {
-                receiver.deliver_due().await;
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        }));
-        let ((), _) = tokio::join!(count, deliver);
+        let loops: Vec<BoxFuture<'_, ()>> = self.receivers.iter().map(|one| one.run().boxed()).collect();
+        tokio::join!(count, join_all(loops));
     }
 
     /// One round of [`run`](Self::run): sends everything that is due, to all receivers at once. A receiver that is still
@@ -132,6 +127,13 @@ impl Notifier {
 }
 
 impl Receiver {
+    async fn run(&self) {
+        loop {
+            self.deliver_due().await;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn deliver_due(&self) {
         let Ok(_turn) = self.turn.try_lock() else { return };
         loop {
@@ -150,7 +152,9 @@ impl Receiver {
     /// Sends the oldest message of each elevation that has one due; returns how many arrived and are done with.
     async fn round(&self) -> Result<usize, StoreError> {
         let due = self.store.due_messages(self.id, self.clock.now(), AT_ONCE).await?;
-        let sent = stream::iter(&due).map(|waiting| self.deliver(waiting)).buffer_unordered(SIDE_BY_SIDE);
+        let sending: Vec<BoxFuture<'_, bool>> =
+            due.iter().map(|waiting| self.deliver(waiting).boxed()).collect();
+        let sent = stream::iter(sending).buffer_unordered(SIDE_BY_SIDE);
         Ok(sent.filter(|done| std::future::ready(*done)).count().await)
     }
 
