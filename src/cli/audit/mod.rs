@@ -166,6 +166,12 @@ pub(super) async fn verify_source(source: &str, key: &str) -> anyhow::Result<ver
     Ok(verify::verify(&source, &key, None, &mut |_, _| {}).await?)
 }
 
+/// The types of the entries of one elevation's verified story: for the demo.
+#[cfg(feature = "demo")]
+pub(super) async fn story_of(source: &str, key: &str, elevation: &str) -> anyhow::Result<Vec<String>> {
+    report::types(&AnySource::open(source, None)?, &read_key(key)?, elevation.parse()?).await
+}
+
 async fn run_verify(args: &VerifyArgs, out: &Output) -> anyhow::Result<ExitCode> {
     let (source, key) = (args.source.open()?, read_key(&args.key)?);
     let saved = args.checkpoint.as_deref().map(read_text).transpose()?;

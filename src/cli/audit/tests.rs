@@ -3,6 +3,7 @@
 use clap::Parser as _;
 
 use super::*;
+use crate::audit::AuditLog;
 use crate::audit::tests::{Bench, fill};
 use crate::audit::tile::{TileKind, TilePath, available};
 use crate::cli::OutputFormat;
@@ -19,11 +20,18 @@ async fn run(args: &[&str]) -> anyhow::Result<bool> {
     Ok(code == ExitCode::SUCCESS)
 }
 
-/// A mirror as the log's own endpoints would give it.
+/// A mirror of a log of so many entries.
 async fn mirror(bench: &Bench, entries: u64, name: &str) -> String {
     let log = bench.log().await;
     fill(&log, entries).await;
-    let folder = bench.folder.path().join(name);
+    let mirror = mirror_of(&log, bench.folder.path(), name).await;
+    log.drain().await;
+    mirror
+}
+
+/// A mirror as the log's own endpoints would give it.
+pub(super) async fn mirror_of(log: &AuditLog, parent: &Path, name: &str) -> String {
+    let folder = parent.join(name);
     for kind in [TileKind::Entries, TileKind::Hashes(0), TileKind::Hashes(1)] {
         for path in (0..).map_while(|n| TilePath::newest(kind, n, available(kind, log.size()))) {
             let bytes = log.tile(&path).await.unwrap().unwrap();
@@ -31,7 +39,6 @@ async fn mirror(bench: &Bench, entries: u64, name: &str) -> String {
         }
     }
     export::write_atomically(&folder.join("checkpoint"), log.checkpoint().as_bytes()).unwrap();
-    log.drain().await;
     folder.to_str().unwrap().to_owned()
 }
 

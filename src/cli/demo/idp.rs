@@ -1,5 +1,6 @@
 //! A STAND-IN identity provider on loopback: discovery, one ES256 key, and tokens for whoever the story needs. It
-//! plays the part of a cluster's OIDC issuer; it is not part of a production build.
+//! plays the part of a cluster's OIDC issuer, and of two companies' where people sign in; it is not part of a production
+//! build.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,14 @@ use serde_json::{Value, json};
 
 use crate::clock::Moment;
 use crate::keys::{SigningAlgorithm, SigningKey};
+
+/// A person at one of the companies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Someone {
+    pub(super) subject: &'static str,
+    pub(super) name: &'static str,
+    pub(super) group: &'static str,
+}
 
 /// The stand-in, serving until it is dropped with the runtime.
 pub(super) struct Idp {
@@ -60,15 +69,29 @@ impl Idp {
             "iat": issued_at,
             "nbf": issued_at,
             "exp": issued_at.saturating_add(seconds),
-            "jti": uuid::Builder::from_unix_timestamp_millis(
-                u64::try_from(at.unix_millis())?,
-                &crate::entropy::bytes::<10>(&crate::entropy::SystemEntropy::new())?,
-            ).into_uuid(),
+            "jti": unique(at)?,
             "kubernetes.io": {
                 "namespace": namespace,
                 "serviceaccount": { "name": account, "uid": "3f0d4c1e-0000-4000-8000-000000000000" },
                 "pod": { "name": format!("{account}-0"), "uid": "9b1d7c2a-0000-4000-8000-000000000000" },
             },
+        }))
+    }
+
+    /// The ID token of somebody who has signed in with a second factor.
+    pub(super) fn person(&self, who: &Someone, at: Moment, seconds: i64) -> anyhow::Result<String> {
+        let issued_at = at.unix_seconds();
+        self.sign(&json!({
+            "iss": self.url,
+            "sub": who.subject,
+            "name": who.name,
+            "groups": [who.group],
+            "amr": ["pwd", "mfa"],
+            "auth_time": issued_at,
+            "aud": ["tidegate"],
+            "iat": issued_at,
+            "exp": issued_at.saturating_add(seconds),
+            "jti": unique(at)?,
         }))
     }
 
@@ -82,4 +105,9 @@ impl Idp {
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
+}
+
+fn unique(at: Moment) -> anyhow::Result<uuid::Uuid> {
+    let chance = crate::entropy::bytes::<10>(&crate::entropy::SystemEntropy::new())?;
+    Ok(uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.unix_millis())?, &chance).into_uuid())
 }

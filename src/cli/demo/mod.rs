@@ -1,8 +1,9 @@
 //! `tidegate demo`: everything on loopback and in one temporary folder, told in plain words.
 //!
-//! The broker is the real one, started the way `serve` starts it. The identity provider and AWS STS are stand-ins,
+//! The broker is the real one, started the way `serve` starts it. The identity providers and AWS STS are stand-ins,
 //! and the story says so.
 
+mod breakglass;
 mod idp;
 mod story;
 mod sts;

@@ -14,9 +14,9 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 pub(super) struct Story<'a> {
-    world: &'a World,
-    output: &'a Output,
-    http: reqwest::Client,
+    pub(super) world: &'a World,
+    pub(super) output: &'a Output,
+    pub(super) http: reqwest::Client,
     steps: Vec<Value>,
 }
 
@@ -33,8 +33,9 @@ impl<'a> Story<'a> {
         self.a_replay_is_refused().await?;
         self.a_stranger_is_refused().await?;
         self.another_namespace_is_refused().await?;
+        self.break_glass().await?;
         self.the_log_is_verified().await?;
-        self.output.line("\nNobody held a standing key. Every credential and every refusal of somebody known is in the log; the stranger, whom\nnobody knows, was only counted.")?;
+        self.output.line("\nNobody held a standing key; access ended by itself, to the second. Every credential and every refusal of somebody known is in the log; the stranger, whom\nnobody knows, was only counted.")?;
         self.output.json(&self.steps)
     }
 
@@ -42,7 +43,9 @@ impl<'a> Story<'a> {
         let line = |text: &str| self.output.line(text);
         line("Tidegate demo: everything on loopback, nothing is kept.\n")?;
         line("  the broker                the real one, on SQLite, as `tidegate serve` runs it")?;
-        line("  the identity provider     a STAND-IN for your cluster's OIDC issuer")?;
+        line(
+            "  the identity providers    STAND-INS for your cluster's OIDC issuer, for yours and for your vendor's",
+        )?;
         line("  AWS STS                   a STAND-IN; its keys open nothing\n")?;
         Ok(())
     }
@@ -106,7 +109,7 @@ impl<'a> Story<'a> {
 
     async fn the_log_is_verified(&mut self) -> anyhow::Result<()> {
         self.output
-            .line("6. An auditor who trusts none of us checks the log with nothing but its public key.")?;
+            .line("12. An auditor who trusts none of us checks the log with nothing but its public key.")?;
         let source = format!("{}/log", self.world.broker_url());
         let report = super::super::audit::verify_source(&source, &self.world.verifier_key()).await?;
         ensure!(report.is_ok(), "the log does not verify");
@@ -127,6 +130,7 @@ impl<'a> Story<'a> {
              -d audience=ledger-api -d subject_token={token}\n"
         ))?;
         self.output.line("  (that token is for single use: the second call is refused)\n")?;
+        self.break_glass_to_try()?;
         self.output.line(format!("  curl -s {broker}/log/checkpoint"))?;
         self.output.line(format!("  curl -s {broker}/.well-known/jwks.json"))?;
         self.output.line(format!("  curl -s {}/metrics", self.world.ops_url()))?;
@@ -145,7 +149,7 @@ impl<'a> Story<'a> {
         self.world.idp.service_account(namespace, "invoicer", self.world.clock.now(), 3_600)
     }
 
-    async fn exchange(&self, token: &str, grant: &str) -> anyhow::Result<Answer> {
+    pub(super) async fn exchange(&self, token: &str, grant: &str) -> anyhow::Result<Answer> {
         let form = [
             ("grant_type", TOKEN_EXCHANGE),
             ("subject_token", token),
@@ -159,7 +163,7 @@ impl<'a> Story<'a> {
         Ok(if ok { Answer::Issued(body) } else { Answer::Refused(body) })
     }
 
-    fn refusal(&mut self, step: &str, answer: Answer, reason: &str) -> anyhow::Result<()> {
+    pub(super) fn refusal(&mut self, step: &str, answer: Answer, reason: &str) -> anyhow::Result<()> {
         let Answer::Refused(body) = answer else { bail!("a credential was issued that must not be") };
         let description = text_at(&body, "/error_description")?;
         ensure!(description.contains(reason), "refused for another reason: {description}");
@@ -168,18 +172,18 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn told(&mut self, step: &str, facts: &Value) {
+    pub(super) fn told(&mut self, step: &str, facts: &Value) {
         self.steps.push(serde_json::json!({ "step": step, "facts": facts }));
     }
 }
 
-enum Answer {
+pub(super) enum Answer {
     Issued(Value),
     Refused(Value),
 }
 
 impl Answer {
-    fn issued(self) -> anyhow::Result<Value> {
+    pub(super) fn issued(self) -> anyhow::Result<Value> {
         match self {
             Self::Issued(body) => Ok(body),
             Self::Refused(body) => bail!("refused: {body}"),
@@ -187,11 +191,11 @@ impl Answer {
     }
 }
 
-fn text_at<'a>(value: &'a Value, pointer: &str) -> anyhow::Result<&'a str> {
+pub(super) fn text_at<'a>(value: &'a Value, pointer: &str) -> anyhow::Result<&'a str> {
     value.pointer(pointer).and_then(Value::as_str).with_context(|| format!("the answer has no {pointer}"))
 }
 
-fn claims_of(token: &str) -> anyhow::Result<Value> {
+pub(super) fn claims_of(token: &str) -> anyhow::Result<Value> {
     let payload = token.split('.').nth(1).context("not a JWT")?;
     Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?)
 }

@@ -31,6 +31,49 @@ permit (
   principal has kubernetes && principal.kubernetes.namespace == "billing"
 };
 
+@id("the-vendors-oncall-may-ask")
+permit (
+  principal is Tidegate::Person in Tidegate::Group::"vendor/oncall",
+  action == Tidegate::Action::"request",
+  resource == Tidegate::Grant::"ledger-repair"
+) when { context.duration <= duration("4h") };
+
+@id("our-leads-decide")
+permit (
+  principal is Tidegate::Person in Tidegate::Group::"customer/leads",
+  action in [Tidegate::Action::"approve", Tidegate::Action::"revoke", Tidegate::Action::"view"],
+  resource is Tidegate::Elevation
+);
+
+@id("two-of-us-open-the-window")
+permit (
+  principal is Tidegate::Person,
+  action == Tidegate::Action::"activate",
+  resource == Tidegate::Grant::"ledger-repair"
+) when { context.approvals.count >= 2 };
+
+@id("while-it-is-open")
+permit (
+  principal is Tidegate::Person in Tidegate::Group::"vendor/oncall",
+  action == Tidegate::Action::"issue",
+  resource == Tidegate::Grant::"ledger-repair"
+) when { context has elevation && context.elevation.approvals >= 2 };
+
+@id("who-asks-may-look")
+permit (
+  principal is Tidegate::Person,
+  action == Tidegate::Action::"view",
+  resource is Tidegate::Elevation
+) when { resource.requester == principal };
+
+// So that a colleague's approval is refused and not merely unseen.
+@id("colleagues-may-look")
+permit (
+  principal is Tidegate::Person in Tidegate::Group::"vendor/oncall",
+  action in [Tidegate::Action::"view", Tidegate::Action::"approve"],
+  resource is Tidegate::Elevation
+);
+
 @id("nothing-lives-longer-than-an-hour")
 forbid (principal, action == Tidegate::Action::"issue", resource)
 when { context.ttl > duration("1h") };
@@ -49,6 +92,10 @@ const SESSION_POLICY: &str = r#"{
 /// Everything that runs while the story is told.
 pub(super) struct World {
     pub(super) idp: Idp,
+    /// Where the customer's people sign in.
+    pub(super) customer: Idp,
+    /// Where the vendor's people sign in.
+    pub(super) vendor: Idp,
     pub(super) sts: Sts,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) folder: Folder,
@@ -61,15 +108,17 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
         let folder = Folder::create(&*entropy)?;
         let (idp, sts) = (Idp::start().await?, Sts::start(Arc::clone(&clock)).await?);
+        let (customer, vendor) = (Idp::start().await?, Idp::start().await?);
         folder.write("policies/customer/demo.cedar", CUSTOMER_POLICY)?;
         folder.write("orders-read.json", SESSION_POLICY)?;
-        folder.write("tidegate.toml", &configuration(&idp.url, &sts.url))?;
+        let configuration = configuration(&idp.url, &sts.url) + &break_glass(&customer.url, &vendor.url);
+        folder.write("tidegate.toml", &configuration)?;
         Kek::create(&folder.path("kek"), &*entropy).context("the demo's key-encryption key")?;
         let settings = crate::config::load(&folder.path("tidegate.toml"))?;
         let aws_identity = AwsIdentity::Fixed(Box::new(sts::credentials()));
         let broker =
             server::start(settings, Ports { clock: Arc::clone(&clock), entropy, aws_identity }).await?;
-        Ok(Self { idp, sts, clock, folder, broker })
+        Ok(Self { idp, customer, vendor, sts, clock, folder, broker })
     }
 
     /// The broker's public listener.
@@ -138,6 +187,40 @@ default_ttl = "10m"
 max_ttl = "1h"
 session_policy_file = "orders-read.json"
 session_tags = {{ namespace = "{{principal.namespace}}" }}
+"#
+    )
+}
+
+/// Two companies' people, and what one of them may do only while the other lets it.
+fn break_glass(customer: &str, vendor: &str) -> String {
+    format!(
+        r#"
+[[issuers]]
+name = "customer"
+url = "{customer}"
+profile = "person"
+audiences = ["tidegate"]
+algorithms = ["ES256"]
+allow_private_network = true
+
+[[issuers]]
+name = "vendor"
+url = "{vendor}"
+profile = "person"
+audiences = ["tidegate"]
+algorithms = ["ES256"]
+allow_private_network = true
+may_approve = false
+
+[[grants]]
+name = "ledger-repair"
+kind = "jwt"
+audience = "https://ledger.internal"
+scopes = ["ledger.admin"]
+default_ttl = "5m"
+max_ttl = "15m"
+break_glass = true
+max_duration = "4h"
 "#
     )
 }

@@ -100,6 +100,19 @@ pub(super) async fn run(args: &ReportArgs, out: &Output) -> anyhow::Result<ExitC
     Ok(if report.is_ok() { ExitCode::SUCCESS } else { failed() })
 }
 
+/// The types of the story's entries, when all of it verifies.
+#[cfg(feature = "demo")]
+pub(super) async fn types(
+    source: &AnySource,
+    key: &VerifierKey,
+    elevation: ElevationId,
+) -> anyhow::Result<Vec<String>> {
+    let report = make(source, key, elevation, &mut |_, _| {}).await?;
+    anyhow::ensure!(report.is_ok(), "the story does not hold together: {}", report.faults.join("; "));
+    let types = report.entries.iter().filter_map(|entry| story::text(&entry.told.json, "/type"));
+    Ok(types.map(str::to_owned).collect())
+}
+
 /// Verifies and collects. Fails when the log does not verify; what is wrong with the story itself is in the report.
 async fn make(
     source: &AnySource,

@@ -56,7 +56,7 @@ fn verified(report: &Report) -> Vec<String> {
             "all {size} entries were read and give the signed root, so that none is missing, changed or moved"
         ),
         format!(
-            "an inclusion proof of each of the {count} entries below was verified against that checkpoint"
+            "an inclusion proof of each of the {count} entries of this report was verified against that checkpoint"
         ),
     ];
     if report.is_ok() {
@@ -236,12 +236,11 @@ fn plain_markdown(text: &str) -> String {
                 plain.push('\\');
                 plain.push(character);
             }
-            // A bare address becomes a link in some dialects.
-            ':' => plain.push_str("&#58;"),
             other => plain.push(other),
         }
     }
-    plain
+    // A bare address becomes a link in some dialects.
+    plain.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
 #[cfg(test)]
@@ -251,8 +250,8 @@ mod tests {
     #[test]
     fn words_cannot_become_markup() {
         assert_eq!(
-            plain_markdown("<img src=x> [a](http://b) `c` | d\n# e \u{1b}[1m"),
-            r"&lt;img src=x&gt; \[a\]\(http&#58;//b\) \`c\` &#124; d\\n\# e \\u{1b}\[1m"
+            plain_markdown("<img src=x> [a](http://b) at 12:00 `c` | d\n# e \u{1b}[1m"),
+            r"&lt;img src=x&gt; \[a\]\(http&#58;//b\) at 12:00 \`c\` &#124; d\\n\# e \\u{1b}\[1m"
         );
     }
 }
