@@ -2,6 +2,3 @@
 
 mod elevations;
 mod world;
-
-#[path = "../../../tests/harness/tokens.rs"]
-mod tokens;

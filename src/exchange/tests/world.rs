@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::tokens::{TestKey, jwks};
 use crate::audit::AuditLog;
 use crate::breakglass::service::{Approve, BreakGlass, NewRequest, Services as BreakGlassServices};
 use crate::breakglass::{self, Elevation};
@@ -16,6 +15,7 @@ use crate::exchange::{
     Arc, BTreeSet, Exchange, ExchangeError, ExchangeRequest, Issued, JwtIssuer, OpenCredential,
     PrincipalRate, Services, WantedType,
 };
+use crate::federation::tests::tokens::{TestKey, jwks};
 use crate::federation::{Algorithm, Federation, IssuerSettings, KeySource, ReplayMode, UnverifiedToken};
 use crate::grants::{BreakGlass as Caps, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
 use crate::ids::{Audience, ElevationId, GrantName, IssuerName, IssuerUrl, RequestId, Scope, Subject};
