@@ -57,7 +57,7 @@ async fn nobody_without_a_persons_valid_token_gets_in() {
         challenge.starts_with("Bearer realm=\"tidegate\", error=\"invalid_token\", error_description=\"")
     );
     let old = world.staff("lea", "leads");
-    world.clock.advance(std::time::Duration::from_secs(3_600));
+    world.clock.advance(std::time::Duration::from_hours(1));
     world.api(&old, "GET", "/v1/whoami", Value::Null).await.problem(401, "invalid_token");
     let workload = world.token("billing");
     world.api(&workload, "GET", "/v1/whoami", Value::Null).await.problem(403, "workload_token");

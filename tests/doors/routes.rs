@@ -102,7 +102,12 @@ async fn a_person_without_any_right_gets_nothing_out_of_any_route() {
                 ("GET", "/v1/whoami") => assert_eq!(answer.done()["subject"], "zoe"),
                 (_, path) if path.contains("{id}") => drop(answer.problem(404, "not_found")),
                 _ => {
-                    assert_eq!((answer.status, &answer.body["status"]), (403, &json!(403)), "{}", answer.body)
+                    assert_eq!(
+                        (answer.status, &answer.body["status"]),
+                        (403, &json!(403)),
+                        "{}",
+                        answer.body
+                    );
                 }
             }
         }
