@@ -190,7 +190,25 @@ impl Exchange {
     async fn decide_and_issue(&self, attempt: Attempt<'_>, replay: &ReplayClaims) -> Result<Issued, Stopped> {
         self.gate(attempt)?;
         let target = self.resolve(attempt).await?;
-        self.issue_within(attempt, &target, replay).await.map_err(|stop| target.stopped(stop))
+        self.issue_while_it_stands(attempt, target, replay).await
+    }
+
+    /// A warning that is written down meanwhile, or another mint that opens the window first, makes another version of an
+    /// elevation that stands as before: worth a second look, not a refusal.
+    async fn issue_while_it_stands(
+        &self,
+        attempt: Attempt<'_>,
+        target: Target,
+        replay: &ReplayClaims,
+    ) -> Result<Issued, Stopped> {
+        match self.issue_within(attempt, &target, replay).await {
+            Err(Stop::Refused(Refusal::ElevationOver)) => {
+                let over = |_| target.stopped(Refusal::ElevationOver.into());
+                let again = self.resolve(attempt).await.map_err(over)?;
+                self.issue_within(attempt, &again, replay).await.map_err(|stop| again.stopped(stop))
+            }
+            outcome => outcome.map_err(|stop| target.stopped(stop)),
+        }
     }
 
     /// Steps 4 to 7, for the grant and within the window that were found.
@@ -328,3 +346,6 @@ impl Attributes for PrincipalAttributes<'_> {
         self.0.attribute(path.strip_prefix("principal.")?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ mod token;
 mod verify;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use checks::LEEWAY;

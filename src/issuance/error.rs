@@ -68,16 +68,16 @@ impl IssueError {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Plan(PlanError::NoElevation) => Blame::Service,
-            Self::Plan(_) | Self::Refused { .. } | Self::Ended => Blame::Request,
-            Self::SlowDown { retry_after } => Blame::Pace(*retry_after),
-            Self::NoSigningKey
+            Self::Plan(PlanError::NoElevation)
+            | Self::NoSigningKey
             | Self::WrongKind
             | Self::NoElevation
             | Self::Signing(_)
             | Self::Entropy
             | Self::Unavailable(_)
             | Self::Unrecorded(_) => Blame::Service,
+            Self::Plan(_) | Self::Refused { .. } | Self::Ended => Blame::Request,
+            Self::SlowDown { retry_after } => Blame::Pace(*retry_after),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy_core::ast::{ExprKind, Literal};
+use cedar_policy_core::ast::{Expr, ExprKind, Literal};
 
 use super::engine::Loaded;
 use super::question::{ActivateProbe, Approvals, PersonQuestion, Wish};
@@ -41,8 +41,7 @@ impl Loaded {
         let candidates = self.index.about_grant(Action::Activate, &grant.name);
         let policies = candidates.into_iter().flat_map(|candidates| candidates.set.policies());
         policies.flat_map(|policy| {
-            let nodes =
-                policy.as_ref().non_scope_constraints().into_iter().flat_map(|all| all.subexpressions());
+            let nodes = policy.as_ref().non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
             nodes.filter_map(|node| group(node.expr_kind(), &self.words)).collect::<Vec<_>>()
         })
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Permit;
+use crate::clock::Moment;
 use crate::grants::{Grant, Lifetime};
 use crate::ids::{IssuerName, Scope, Subject};
 use crate::principal::PrincipalId;
@@ -34,5 +35,11 @@ impl Permit {
     /// The same under an elevation.
     pub(crate) fn under(self, elevation: super::ElevationUse) -> Self {
         Self { elevation: Some(elevation), ..self }
+    }
+
+    /// The same under the elevation of that id, which two approved, until then.
+    pub(crate) fn under_elevation(self, id: &str, ends_at: Moment) -> Self {
+        let (id, starts_at) = (id.parse().unwrap(), Moment::EPOCH);
+        self.under(super::ElevationUse { id, version: 4, approvals: 2, starts_at, ends_at })
     }
 }

@@ -5,7 +5,7 @@ mod network;
 mod refusals;
 
 #[path = "../../../tests/harness/tokens.rs"]
-mod tokens;
+pub(crate) mod tokens;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

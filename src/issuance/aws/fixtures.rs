@@ -18,7 +18,7 @@ use crate::grants::{
     RoleArn, Template,
 };
 use crate::ids::{GrantName, RequestId};
-use crate::policy::{ElevationUse, Permit};
+use crate::policy::Permit;
 use crate::secret::Fingerprint;
 
 /// What the stand-in answers next; after the last one it goes on with `Fine`.
@@ -170,9 +170,8 @@ pub(super) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Per
 
 /// Of the break-glass grant, under the elevation whose id ends so, until then.
 pub(super) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
-    let id = format!("elv-01a203ff-4cee-7102-8304-05060708090{elevation}").parse().unwrap();
-    let used = ElevationUse { id, version: 4, approvals: 2, starts_at: start(), ends_at };
-    permit_for(&grant(aws_grant(), true), "ann@vendor.example", 600).under(used)
+    let id = format!("elv-01a203ff-4cee-7102-8304-05060708090{elevation}");
+    permit_for(&grant(aws_grant(), true), "ann@vendor.example", 600).under_elevation(&id, ends_at)
 }
 
 /// A caller whose namespace is this.

@@ -10,7 +10,6 @@ use crate::entropy::{EntropyError, SystemEntropy};
 use crate::grants::{AwsGrant, BreakGlass, Grant, Lifetime, LifetimeCaps, RoleArn};
 use crate::ids::{Audience, GrantName, Scope};
 use crate::keys::SigningAlgorithm;
-use crate::policy::ElevationUse;
 use crate::secret::Fingerprint;
 
 #[derive(Debug)]
@@ -57,11 +56,7 @@ fn break_glass_permit() -> Permit {
     Permit::for_test("vendor", "ann", &grant, Lifetime::from_seconds(300).unwrap(), &["ledger.read"])
 }
 
-/// An elevation whose window ends at that moment.
-fn until(ends_at: Moment) -> ElevationUse {
-    let id = "elv-01a203ff-4cee-7102-8304-05060708090a".parse().unwrap();
-    ElevationUse { id, version: 4, approvals: 2, starts_at: Moment::EPOCH, ends_at }
-}
+const ELEVATION: &str = "elv-01a203ff-4cee-7102-8304-05060708090a";
 
 fn sealed(permit: &Permit) -> Result<Credential, IssueError> {
     let request_id = RequestId::new(at(), &SystemEntropy::new()).unwrap();
@@ -123,7 +118,7 @@ fn a_break_glass_permit_without_an_elevation_makes_no_token() {
 #[test]
 fn at_the_windows_last_second_nothing_is_left() {
     for ends_at in [Moment::EPOCH, at().floor_second(), at(), at().floor_second().plus(MILLIS_999)] {
-        let outcome = sealed(&break_glass_permit().under(until(ends_at)));
+        let outcome = sealed(&break_glass_permit().under_elevation(ELEVATION, ends_at));
         assert!(matches!(outcome, Err(IssueError::Ended)), "{ends_at}: {outcome:?}");
     }
 }
@@ -133,7 +128,7 @@ fn a_token_never_outlives_its_elevation() {
     for (left_millis, seconds) in [(1_000, 1), (42_999, 42), (299_999, 299), (300_000, 300), (3_600_000, 300)]
     {
         let ends_at = at().floor_second().plus(std::time::Duration::from_millis(left_millis));
-        let permit = break_glass_permit().under(until(ends_at));
+        let permit = break_glass_permit().under_elevation(ELEVATION, ends_at);
         let (_, token, expires_at) = issue(&issuer(ring()), &permit, None);
         assert_eq!(part(&token, 1)["exp"], at().unix_seconds() + seconds, "{left_millis}");
         assert!(expires_at <= ends_at);
@@ -142,7 +137,8 @@ fn a_token_never_outlives_its_elevation() {
 
 #[test]
 fn the_claims_name_the_elevation_and_how_many_approved() {
-    let permit = break_glass_permit().under(until(at().plus(std::time::Duration::from_mins(2))));
+    let permit =
+        break_glass_permit().under_elevation(ELEVATION, at().plus(std::time::Duration::from_mins(2)));
     let (_, token, _) = issue(&issuer(ring()), &permit, None);
     insta::assert_json_snapshot!("claims_under_an_elevation", part(&token, 1));
 }

@@ -1,0 +1,4 @@
+//! The use case over a real log on a real SQLite file, real policies and real tokens.
+
+mod elevations;
+mod world;
