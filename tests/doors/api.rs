@@ -57,12 +57,12 @@ async fn nobody_without_a_persons_valid_token_gets_in() {
         challenge.starts_with("Bearer realm=\"tidegate\", error=\"invalid_token\", error_description=\"")
     );
     let old = world.staff("lea", "leads");
-    world.clock.advance(std::time::Duration::from_secs(3_600));
+    world.clock.advance(std::time::Duration::from_hours(1));
     world.api(&old, "GET", "/v1/whoami", Value::Null).await.problem(401, "invalid_token");
     let workload = world.token("billing");
     world.api(&workload, "GET", "/v1/whoami", Value::Null).await.problem(403, "workload_token");
     let twice = whoami().bearer_auth(world.engineer("ann")).bearer_auth(world.engineer("ann"));
-    crate::world::Answer::of(twice.send().await.unwrap()).await.problem(400, "invalid_request");
+    crate::world::Answer::of(twice.send().await.unwrap()).await.problem(401, "invalid_token");
     let in_query = format!("/v1/whoami?access_token={}", world.engineer("ann"));
     crate::world::Answer::of(world.http.get(world.url(&in_query)).send().await.unwrap())
         .await

@@ -25,7 +25,7 @@ const USUAL_PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 256;
 
 #[derive(Serialize)]
-struct Entries {
+struct EntryPage {
     /// How long the log is.
     size: u64,
     entries: Vec<EntryView>,
@@ -60,15 +60,15 @@ async fn entries(
     RawQuery(text): RawQuery,
 ) -> Result<Response, ApiError> {
     let mut form = query(text.as_deref(), &["from", "limit"])?;
-    let from = number(&mut form, "from", 0, u64::MAX)?.unwrap_or(0);
-    let limit = number(&mut form, "limit", 1, LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
+    let from = number(&mut form, "from", &(0..=u64::MAX))?.unwrap_or(0);
+    let limit = number(&mut form, "limit", &(1..=LARGEST_PAGE))?.unwrap_or(USUAL_PAGE);
     door.audits(&caller).await?;
     let size = door.audit.size();
     let rows =
         if from < size { door.audit.entries(from, limit).await.map_err(unreadable)? } else { Vec::new() };
     let next = rows.last().map(|(index, _)| index.saturating_add(1)).filter(|next| *next < size);
     let entries = rows.iter().map(|(index, bytes)| EntryView::of(*index, bytes)).collect::<Result<_, _>>()?;
-    Ok(Json(Entries { size, entries, next_from: next }).into_response())
+    Ok(Json(EntryPage { size, entries, next_from: next }).into_response())
 }
 
 async fn proof(

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -140,14 +141,19 @@ pub(super) fn query(text: Option<&str>, known: &[&'static str]) -> Result<Form, 
 }
 
 /// A whole number in the query.
-pub(super) fn number<N>(form: &mut Form, name: &'static str, least: N, most: N) -> Result<Option<N>, ApiError>
+pub(super) fn number<N>(
+    form: &mut Form,
+    name: &'static str,
+    within: &RangeInclusive<N>,
+) -> Result<Option<N>, ApiError>
 where
     N: FromStr + PartialOrd + fmt::Display,
 {
     let Some(text) = form.take(name) else { return Ok(None) };
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| digits && *number >= least && *number <= most);
+    let number = text.parse().ok().filter(|number| digits && within.contains(number));
     number.map(Some).ok_or_else(|| {
+        let (least, most) = (within.start(), within.end());
         let told = format!("parameter `{name}` must be a whole number from {least} to {most}");
         ApiError::bad_request("invalid_request", told)
     })

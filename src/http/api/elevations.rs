@@ -102,7 +102,7 @@ fn wanted_list(form: &mut Form) -> Result<List, ApiError> {
     let grant = grant
         .map_err(|error| ApiError::bad_request("invalid_request", format!("parameter `grant`: {error}")))?;
     let before = form.take("cursor").map(|text| read_cursor(&text)).transpose()?;
-    let limit = number(form, "limit", 1, LARGEST_PAGE)?.unwrap_or(USUAL_PAGE);
+    let limit = number(form, "limit", &(1..=LARGEST_PAGE))?.unwrap_or(USUAL_PAGE);
     Ok(List { states, grant, limit, before })
 }
 

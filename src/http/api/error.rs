@@ -24,7 +24,10 @@ const NOT_FOUND: &str = "there is nothing of that name that you may see";
 
 /// A refusal or a failure. [`render`] makes the answer of it.
 #[derive(Clone, Debug)]
-pub(super) struct ApiError {
+pub(super) struct ApiError(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     told: String,
@@ -40,7 +43,13 @@ pub(super) struct ApiError {
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, told: impl Into<String>) -> Self {
         let told = told.into();
-        Self { status, code, told, current: None, retry_after: None, challenge: None, cause: None }
+        let (current, retry_after, challenge, cause) = (None, None, None, None);
+        Self(Box::new(Inner { status, code, told, current, retry_after, challenge, cause }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(&mut self.0);
+        self
     }
 
     pub(super) fn bad_request(code: &'static str, told: impl Into<String>) -> Self {
@@ -53,13 +62,13 @@ impl ApiError {
 
     pub(super) fn slow_down(wait: Duration, told: &str) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told);
-        Self { retry_after: Some(wait), ..error }
+        error.with(|told| told.retry_after = Some(wait))
     }
 
     /// Ours to mend. `cause` is logged and never told.
     pub(super) fn unavailable(told: &str, cause: String) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", told);
-        Self { retry_after: Some(Duration::from_secs(1)), cause: Some(cause), ..error }
+        error.with(|told| (told.retry_after, told.cause) = (Some(Duration::from_secs(1)), Some(cause)))
     }
 
     /// What the service said. `at` is when the request was made: a state is read with the time in it.
@@ -70,7 +79,7 @@ impl ApiError {
             BreakGlassError::Invalid { code, told } => Self::bad_request(code, told),
             BreakGlassError::Conflict { code, told, current } => {
                 let current = serde_json::value::to_raw_value(&ElevationView::of(&current, at)).ok();
-                Self { current, ..Self::new(StatusCode::CONFLICT, code, told) }
+                Self::new(StatusCode::CONFLICT, code, told).with(|told| told.current = current)
             }
             BreakGlassError::TooMany { code, told } => Self::new(StatusCode::TOO_MANY_REQUESTS, code, told),
             BreakGlassError::KeyReused => Self::new(
@@ -90,7 +99,8 @@ impl From<Challenge> for ApiError {
     fn from(challenge: Challenge) -> Self {
         let code = if challenge == Challenge::missing() { "missing_token" } else { "invalid_token" };
         let header = challenge.to_string();
-        Self { challenge: Some(header), ..Self::new(StatusCode::UNAUTHORIZED, code, challenge.told) }
+        let error = Self::new(StatusCode::UNAUTHORIZED, code, challenge.told);
+        error.with(|told| told.challenge = Some(header))
     }
 }
 
@@ -116,7 +126,7 @@ impl From<FormError> for ApiError {
 /// Knows no request id yet: it travels in the response's extensions until [`render`] finds it.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -138,13 +148,13 @@ struct Problem<'a> {
 pub(super) async fn render(peer: Peer, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        response = answer(&error, peer.request_id);
+        response = answer(&error.0, peer.request_id);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn answer(error: &ApiError, request_id: RequestId) -> Response {
+fn answer(error: &Inner, request_id: RequestId) -> Response {
     if let Some(cause) = &error.cause {
         tracing::error!(request.id = %request_id, cause, "{}", error.told);
     }
