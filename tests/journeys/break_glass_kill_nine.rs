@@ -151,7 +151,6 @@ async fn two_hundred_lives_under_kill_nine_lose_no_decision_and_end_once() {
         .tables("[breakglass]\nmax_open_per_person = 1000\nmax_open_per_grant = 1000")
         .policy(POLICY)
         .limits("rate_per_ip = 100000\nburst_per_ip = 100000\nrate_per_principal = 100000\nburst_per_principal = 100000\n")
-        .log_level("error")
         .start();
     let client = Arc::new(Client {
         url: broker.url().to_owned(),
