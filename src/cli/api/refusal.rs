@@ -77,9 +77,7 @@ impl Refusal {
     }
 
     fn advice(&self, doing: Doing<'_>) -> Option<String> {
-        if self.problem.is_none() {
-            return None;
-        }
+        self.problem.as_ref()?;
         let text = match self.status {
             StatusCode::UNAUTHORIZED => {
                 "sign in again with your identity provider and renew the token file".to_owned()
