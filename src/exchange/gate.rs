@@ -28,7 +28,22 @@ impl Exchange {
 }
 
 /// The caller, and the actor or the caller once more: no allocation before a lock is found.
-fn principals<'a>(attempt: Attempt<'a>) -> [&'a PrincipalId; 2] {
+fn principals(attempt: Attempt<'_>) -> [&PrincipalId; 2] {
     let caller = attempt.caller.principal.id();
     [caller, attempt.caller.actor.as_ref().map_or(caller, |actor| &actor.workload.id)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Overtaken, RecordError};
+
+    #[test]
+    fn a_lock_that_overtakes_a_mint_looks_to_a_stranger_like_a_grant_that_does_not_exist() {
+        let Stop::Refused(refusal) = Stop::from(RecordError::Overtaken(Overtaken::Lock)) else {
+            panic!("a lock is no fault of ours");
+        };
+        assert_eq!(refusal.code(), "locked");
+        assert_eq!(refusal.to_string(), Refusal::Target(TargetRefusal::Unknown).to_string());
+    }
 }

@@ -130,8 +130,8 @@ impl LockBook {
 
     /// For [`Submission::only_if`]: a lock that comes into force before the commit refuses it.
     pub fn guard(self: &Arc<Self>, about: OwnedSubjects) -> StillTrue {
-        let shelf = Arc::clone(&self.shelf);
-        StillTrue::new(move |at| !shelf.is_blocking(&about, at))
+        let locks = Arc::clone(&self.shelf);
+        StillTrue::new(move |at| !locks.is_blocking(&about, at))
     }
 
     /// Sets a lock. It holds from before the first await on the log, whatever becomes of its entry, unless this returns
@@ -232,7 +232,7 @@ impl LockBook {
         caller: &Caller,
         attempted: &'static str,
         target: &str,
-        refused: Refused,
+        refused: Box<Refused>,
     ) -> LockError {
         let submission = words::refused(caller, attempted, target, &refused);
         match self.audit.record(submission).await {

@@ -37,7 +37,7 @@ impl LockBook {
         &self,
         caller: &Caller,
         target: &LockTarget,
-    ) -> Result<PolicyRecord, Refused> {
+    ) -> Result<PolicyRecord, Box<Refused>> {
         match self.reach(target).await {
             Reach::One(grant) => self.permitted(caller, std::iter::once(&grant)),
             Reach::Every => self.permitted(caller, self.catalog.iter()),
@@ -45,7 +45,7 @@ impl LockBook {
                 self.permitted(caller, self.catalog.iter())?;
                 let told = format!("`{target}` does not exist");
                 let (detail, told) = (told.clone(), LockError::Invalid { code, told });
-                Err(Refused { told, reason: code, detail, policy: None })
+                Err(Box::new(Refused { told, reason: code, detail, policy: None }))
             }
         }
     }
@@ -80,7 +80,7 @@ impl LockBook {
         &self,
         caller: &Caller,
         grants: impl Iterator<Item = &'a Arc<Grant>>,
-    ) -> Result<PolicyRecord, Refused> {
+    ) -> Result<PolicyRecord, Box<Refused>> {
         let (mut names, mut digest) = (BTreeSet::new(), None);
         for grant in grants {
             let decided = self.ask(caller, grant).map_err(|denial| denied(&denial))?;
@@ -103,7 +103,7 @@ impl LockBook {
 }
 
 /// Who was locked by somebody else does not let themselves out.
-pub(super) fn not_ones_own(caller: &Caller, lock: &Lock) -> Result<(), Refused> {
+pub(super) fn not_ones_own(caller: &Caller, lock: &Lock) -> Result<(), Box<Refused>> {
     let own = matches!(&lock.target, LockTarget::Principal(id) if id == caller.id());
     if own && lock.by != *caller.id() {
         let detail = "the lock is on the caller, and another set it".to_owned();
@@ -113,25 +113,25 @@ pub(super) fn not_ones_own(caller: &Caller, lock: &Lock) -> Result<(), Refused> 
 }
 
 impl Refused {
-    pub(super) fn unknown_lock() -> Self {
+    pub(super) fn unknown_lock() -> Box<Self> {
         let detail = "no such lock, or the caller may lock nothing".to_owned();
-        Self { told: LockError::NotFound, reason: "unknown_lock", detail, policy: None }
+        Box::new(Self { told: LockError::NotFound, reason: "unknown_lock", detail, policy: None })
     }
 }
 
-fn denied(denial: &Denial) -> Refused {
+fn denied(denial: &Denial) -> Box<Refused> {
     let decided_by = cut(denial.decided_by.iter().map(ToString::to_string).collect());
     let policy = PolicyRecord { digest: denial.digest, decided_by };
     forbidden("policy_denied", denial.reason.to_string(), Some(policy))
 }
 
-fn forbidden(code: &'static str, detail: String, policy: Option<PolicyRecord>) -> Refused {
+fn forbidden(code: &'static str, detail: String, policy: Option<PolicyRecord>) -> Box<Refused> {
     let told = match code {
         "own_lock" => "somebody else locked you, and somebody else has to lift it",
         _ => "the policy does not permit you to lock this",
     };
     let told = LockError::Forbidden { code, told: told.to_owned() };
-    Refused { told, reason: code, detail, policy }
+    Box::new(Refused { told, reason: code, detail, policy })
 }
 
 fn cut(names: BTreeSet<String>) -> Vec<String> {
