@@ -18,8 +18,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// How long an ended lock or a kept answer stays: the end of a lock is written down before the lock is forgotten, also after
 /// a crash between the two.
 const REMEMBERED: Duration = Duration::from_hours(24);
-/// How soon what time has made true of an elevation is written down, an ended lock too, an unrecorded one is tried again,
-/// and a clock that stepped back is noticed.
+/// How soon what time has made true of an elevation or a lock is written down, an unrecorded lock is tried again, and a clock
+/// that stepped back is noticed.
 const SECOND: Duration = Duration::from_secs(1);
 /// Expired replay claims deleted in one transaction: a long delete would hold the writer. Entries wait in between.
 const PURGE_AT_ONCE: u32 = 5_000;
@@ -95,7 +95,9 @@ async fn forget(rooms: Arc<Rooms>) {
     rooms.abuse.forget_idle();
     let (store, at) = (&rooms.store, rooms.clock.now());
     purge("expired replay claims", || store.purge_claims(at, PURGE_AT_ONCE)).await;
-    purge("answers, revoked tokens and locks that ended", || store.purge_breakglass(at.minus(REMEMBERED), PURGE_AT_ONCE)).await;
+    let before = at.minus(REMEMBERED);
+    purge("answers, revoked tokens and locks that ended", || store.purge_breakglass(before, PURGE_AT_ONCE))
+        .await;
 }
 
 async fn purge<F>(what: &str, once: impl Fn() -> F)
