@@ -18,6 +18,8 @@ mod journeys {
     mod aws_access_ends;
     mod aws_plumbing;
     mod aws_sessions_end_early;
+    mod break_glass_kill_nine;
+    mod break_glass_story;
     mod checkpoint_verifiers;
     mod command_line;
     mod full_disk;

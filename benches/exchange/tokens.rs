@@ -13,6 +13,8 @@ use crate::reference::Verifier;
 /// A test key: it signs nothing but these tokens.
 const RSA_KEY: &[u8] = include_bytes!("../../tests/vectors/keys/rsa-2048.der");
 
+const PODS: usize = 200;
+
 /// The issuer that both servers trust.
 pub enum Issuer {
     Es256(EcdsaKeyPair, SystemRandom),
@@ -64,9 +66,10 @@ impl Issuer {
         json!({ "keys": [key] })
     }
 
-    /// A service account's token, as Kubernetes makes them.
+    /// A service account's token, as Kubernetes makes them; the account's tokens come from many pods.
     pub fn token(&self, number: usize, issued_at: i64) -> String {
         let header = json!({ "alg": self.algorithm(), "kid": "bench" });
+        let pod = format!("invoicer-{}", number % PODS);
         let claims = json!({
             "iss": "https://bench.example.com", "aud": ["tidegate"],
             "sub": "system:serviceaccount:billing:invoicer",
@@ -74,7 +77,7 @@ impl Issuer {
             "kubernetes.io": {
                 "namespace": "billing",
                 "node": { "name": "node-1", "uid": "5c5c1e1e-0000-4000-8000-000000000000" },
-                "pod": { "name": "invoicer-0", "uid": "9b1d7c2a-0000-4000-8000-000000000000" },
+                "pod": { "name": pod, "uid": "9b1d7c2a-0000-4000-8000-000000000000" },
                 "serviceaccount": { "name": "invoicer", "uid": "3f0d4c1e-0000-4000-8000-000000000000" },
                 "warnafter": issued_at + 3607,
             },

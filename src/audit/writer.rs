@@ -191,10 +191,8 @@ async fn admit(
     let claimed = claim(unit, group).await?;
     let mut admitted = Vec::with_capacity(group.len());
     for (pending, claimed) in group.iter().zip(claimed) {
-        let admission = match claimed {
-            true => condition(unit, pending, at).await?,
-            false => Err(RecordError::Replayed),
-        };
+        let admission =
+            if claimed { condition(unit, pending, at).await? } else { Err(RecordError::Replayed) };
         match admission {
             Ok(()) => apply(unit, &pending.effects).await?,
             Err(_) if claimed => give_back(unit, pending).await?,

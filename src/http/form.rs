@@ -53,11 +53,12 @@ impl Form {
 
     /// Reads what arrived; also a query, which is spelt the same.
     pub(super) fn parse(bytes: &[u8], known: &[&'static str]) -> Result<Self, FormError> {
-        check_encoding(bytes)?;
         let mut given = BTreeMap::new();
-        for (name, value) in url::form_urlencoded::parse(bytes) {
+        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let mut parts = pair.splitn(2, |byte| *byte == b'=');
+            let name = decode(parts.next().unwrap_or_default())?;
             let known = known.iter().find(|known| **known == name).ok_or_else(|| unknown(&name))?;
-            if given.insert(*known, value.into_owned()).is_some() {
+            if given.insert(*known, decode(parts.next().unwrap_or_default())?).is_some() {
                 return Err(FormError::Duplicate(known));
             }
         }
@@ -77,21 +78,26 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// `form_urlencoded` replaces what it cannot read; a security decision must not rest on replaced text.
-fn check_encoding(bytes: &[u8]) -> Result<(), FormError> {
-    let mut pieces = bytes.split(|byte| *byte == b'%');
-    let mut decoded = Vec::with_capacity(bytes.len());
-    decoded.extend_from_slice(pieces.next().unwrap_or_default());
+/// Strictly (WHATWG URL §5.1 without its repairs): libraries replace what they cannot read, and a security decision must
+/// not rest on replaced text.
+fn decode(text: &[u8]) -> Result<String, FormError> {
+    let spaced = |piece: &[u8], to: &mut Vec<u8>| {
+        to.extend(piece.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }));
+    };
+    let mut pieces = text.split(|byte| *byte == b'%');
+    let mut decoded = Vec::with_capacity(text.len());
+    spaced(pieces.next().unwrap_or_default(), &mut decoded);
     for piece in pieces {
-        let (digits, rest) = piece.split_at_checked(2).ok_or(FormError::Encoding)?;
-        let digits = std::str::from_utf8(digits).map_err(|_| FormError::Encoding)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(FormError::Encoding);
-        }
-        decoded.push(u8::from_str_radix(digits, 16).map_err(|_| FormError::Encoding)?);
-        decoded.extend_from_slice(rest);
+        let (digits, rest) = piece.split_first_chunk::<2>().ok_or(FormError::Encoding)?;
+        decoded.push(hex(*digits).ok_or(FormError::Encoding)?);
+        spaced(rest, &mut decoded);
     }
-    std::str::from_utf8(&decoded).map(drop).map_err(|_| FormError::Encoding)
+    String::from_utf8(decoded).map_err(|_| FormError::Encoding)
+}
+
+fn hex(digits: [u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? * 16 + low?).ok()
 }
 
 fn unknown(name: &str) -> FormError {
@@ -126,6 +132,17 @@ mod tests {
     fn bytes_that_are_no_utf_8_and_broken_escapes_are_refused() {
         for body in ["audience=%ff", "audience=%f", "audience=%zz", "audience=%+1", "audience=%"] {
             assert_eq!(parse(body).unwrap_err(), FormError::Encoding, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_well_formed_body_reads_as_the_url_standard_says() {
+        for body in ["audience=a%20b+c%2Bd%3d%26&&scope=x=y", "&audience=%c3%a4", "scope", "a%75dience=ä", ""]
+        {
+            let mut form = parse(body).unwrap();
+            for (name, value) in url::form_urlencoded::parse(body.as_bytes()) {
+                assert_eq!(form.take(&name).unwrap_or_default(), value, "{body}");
+            }
         }
     }
 

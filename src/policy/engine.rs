@@ -12,6 +12,7 @@ use super::entities::{self, GrantFacts};
 use super::fault::LoadError;
 use super::index::{Candidates, Index};
 use super::load::load;
+use super::memory::{Inputs, Memory};
 use super::reads::Part;
 use super::schema::{Action, Vocabulary, schema};
 use super::source::Sources;
@@ -41,6 +42,7 @@ pub(super) struct Loaded {
     pub(super) index: Index,
     grants: HashMap<GrantName, (Fingerprint, GrantFacts)>,
     authorizer: Authorizer,
+    memory: Memory,
 }
 
 /// No, before the digest is added.
@@ -121,6 +123,7 @@ impl Loaded {
             index: Index::new(&policies, &words, catalog)?,
             grants: catalog.iter().map(facts).collect::<Result<_, _>>()?,
             authorizer: Authorizer::new(),
+            memory: Memory::default(),
             words,
         })
     }
@@ -152,6 +155,23 @@ impl Loaded {
         let grant = self.grant_facts(question.grant)?;
         let candidates = self.index.about_grant(Action::Issue, &question.grant.name);
         let candidates = candidates.ok_or_else(|| unknown(question.grant))?;
+        let Some(inputs) = Inputs::of(question, candidates.reads) else {
+            return self.evaluate_issue(question, grant, candidates);
+        };
+        if let Some(decided_by) = self.memory.recall(inputs) {
+            return Ok(decided_by);
+        }
+        let decided_by = self.evaluate_issue(question, grant, candidates)?;
+        self.memory.keep(inputs, &decided_by);
+        Ok(decided_by)
+    }
+
+    fn evaluate_issue(
+        &self,
+        question: &IssueQuestion<'_>,
+        grant: &GrantFacts,
+        candidates: &Candidates,
+    ) -> Result<Vec<PolicyRef>, Refusal> {
         let reads = candidates.reads;
         let context = self.issue_context(question, candidates).map_err(unbuilt)?;
         let caller = entities::principal(question.principal, &self.words, reads).map_err(unbuilt)?;

@@ -13,6 +13,7 @@ mod entities;
 mod fault;
 mod index;
 mod load;
+mod memory;
 #[cfg(test)]
 mod permit_for_test;
 mod question;

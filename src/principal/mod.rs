@@ -56,7 +56,7 @@ pub struct Workload {
 }
 
 /// The typed attributes that a workload's profile gives to policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkloadAttributes {
     /// `kubernetes`
     Kubernetes(Kubernetes),
@@ -73,7 +73,7 @@ pub enum WorkloadAttributes {
 }
 
 /// A Kubernetes service account, and the pod it was mounted into.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each field is the claim of that name under `kubernetes.io`")]
 pub struct Kubernetes {
     pub namespace: String,
@@ -83,7 +83,7 @@ pub struct Kubernetes {
 }
 
 /// A GitHub Actions job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each field is GitHub's claim of that name")]
 pub struct Github {
     pub repository: String,
@@ -99,7 +99,7 @@ pub struct Github {
 }
 
 /// A GitLab CI/CD job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each field is GitLab's claim of that name")]
 pub struct Gitlab {
     pub project_path: String,
@@ -112,7 +112,7 @@ pub struct Gitlab {
 }
 
 /// A SPIFFE ID, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the two parts of a SPIFFE ID (SPIFFE-ID §2)")]
 pub struct Spiffe {
     pub trust_domain: String,
@@ -120,7 +120,7 @@ pub struct Spiffe {
 }
 
 /// An AWS principal that called `GetWebIdentityToken`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "AWS's own names")]
 pub struct AwsIdentity {
     pub account: String,

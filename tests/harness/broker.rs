@@ -54,6 +54,34 @@ impl Setup {
         self
     }
 
+    /// Trusts a company's people.
+    pub(crate) fn people(mut self, name: &str, url: &str, more: &str) -> Self {
+        let fixed = "profile = \"person\"\naudiences = [\"tidegate\"]\nallow_private_network = true\nalgorithms = [\"ES256\"]";
+        let _ = writeln!(self.tables, "[[issuers]]\nname = \"{name}\"\nurl = \"{url}\"\n{fixed}\n{more}");
+        self
+    }
+
+    /// A break-glass grant of kind `jwt` with the scopes `{name}.read` and `{name}.write`.
+    pub(crate) fn break_glass_jwt(self, name: &str) -> Self {
+        let mut setup = self.jwt_grant(name);
+        setup.tables.push_str("break_glass = true\nmax_duration = \"4h\"\n");
+        setup
+    }
+
+    /// A break-glass grant of kind `aws`: like [`Self::aws_grant`], for as long as the window is open.
+    pub(crate) fn break_glass_aws(self, name: &str, role_arn: &str, bucket: &str) -> Self {
+        let mut setup = self.aws_grant(name, role_arn, bucket, "1h");
+        setup.tables.push_str("break_glass = true\nmax_duration = \"4h\"\n");
+        setup
+    }
+
+    /// Any further tables.
+    pub(crate) fn tables(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self.tables.push('\n');
+        self
+    }
+
     /// How talkative the broker is.
     pub(crate) fn log_level(mut self, level: &'static str) -> Self {
         self.log_level = level;
@@ -247,6 +275,27 @@ impl Broker {
     /// Like [`Self::try_exchange`], when an answer is a matter of course.
     pub(crate) async fn exchange(&self, grant: &str, token: &str) -> Answer {
         self.try_exchange(&http::client(), grant, token, &[]).await.unwrap()
+    }
+
+    /// A call of the API by the person whose token it is; no body when `body` is null.
+    pub(crate) async fn api(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+        self.try_api(method, path, token, body).await.unwrap()
+    }
+
+    pub(crate) async fn try_api(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> reqwest::Result<Answer> {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = http::client().request(method, format!("{}{path}", self.url)).bearer_auth(token);
+        let request = match body {
+            Value::Null => request,
+            body => request.header("content-type", "application/json").body(body.to_string()),
+        };
+        Answer::to(request).await
     }
 
     /// `GET` on the public listener.

@@ -9,8 +9,10 @@ pub(crate) mod clients;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod log;
+pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod tools;
 
 pub(crate) use broker::{Broker, Setup};
 pub(crate) use issuer::OidcProvider;
+pub(crate) use people::Company;

@@ -121,7 +121,7 @@ async fn of_a_hundred_racing_decisions_exactly_one_is_recorded() {
         .collect();
     let outcomes: Vec<Outcome> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    assert!(outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|refusal| *refusal == LOST));
+    assert!(outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).all(|refusal| *refusal == LOST));
     room.is_gapless(2).await;
 }
 

@@ -31,13 +31,12 @@ pub use events::{ElevationNews, EventPage};
 pub use idempotency::{IdempotencyKey, KeyError, Keyed};
 pub use window::{OpenWindow, WindowAsk};
 
-use crate::issuance::aws::SessionEnder;
-
 use super::Settings;
 use crate::audit::AuditLog;
 use crate::clock::{Clock, HighWater};
 use crate::entropy::Entropy;
 use crate::grants::Catalog;
+use crate::issuance::aws::SessionEnder;
 use crate::locks::service::LockBook;
 use crate::notify::HookId;
 use crate::people::People;

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, RoleArn};
 use crate::ids::ElevationId;
 
-/// AWS stamps a session with its own clock, and `since` comes from ours. SigV4 lets them be five minutes apart. Nothing that
+/// AWS stamps a session with its own clock, and `since` comes from ours. `SigV4` lets them be five minutes apart. Nothing that
 /// should live is hit: an elevation that has ended never gets a session again.
 const CLOCKS_APART: Duration = Duration::from_mins(5);
 /// Inside one deadline. Whoever asked tries again anyway, with growing pauses.

@@ -235,7 +235,8 @@ async fn two_elevations_of_one_role_never_write_the_same_document() {
     let (ender, grant) = (iam.ender(), grant(aws_grant(), true));
     let (one, two) = (order(&grant, 1), order(&grant, 2));
     let (first, second) = tokio::join!(ender.deny(&one), ender.deny(&two));
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     ender.lift(&order(&grant, 1)).await.unwrap();
     let touched = |action: &str, number| {
         iam.calls().contains(&format!(

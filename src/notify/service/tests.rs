@@ -222,6 +222,42 @@ mod refusals {
         assert!(!all.contains("T0KEN") && !all.contains(SECRET), "{all}");
     }
 
+    /// Every line of this thread, of our own and of the libraries.
+    #[derive(Clone, Debug, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_names_neither_the_secret_nor_the_path_of_the_url() {
+        let (world, lines) = (World::new().await, Lines::default());
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let receiver = TestReceiver::start(&[Says::Status(500), Says::Redirect]).await;
+        world.say(&receiver.hook(), &[message("elevation.requested", 1)]).await;
+        let notifier = world.notifier(&[receiver.hook()]);
+        for _ in 0..3 {
+            notifier.deliver_due().await;
+            world.clock.advance(Duration::from_mins(10));
+        }
+        let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("a notification did not arrive") && log.contains("HTTP 500"), "{log}");
+        assert!(!log.contains("T0KEN") && !log.contains(SECRET), "{log}");
+    }
+
     #[tokio::test]
     async fn an_old_message_is_dropped_only_after_many_attempts() {
         let (world, receiver) = (World::new().await, TestReceiver::start(&[Says::Status(500); 11]).await);
@@ -359,8 +395,8 @@ async fn a_receiver_can_check_who_sent_it_when_and_what() {
     let (seconds, hex) = text("tidegate-signature").strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
     assert_eq!(seconds.parse::<i64>().unwrap(), start().unix_seconds());
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
-    let tag: Vec<u8> =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    let tag: Vec<u8> = hex.as_bytes().chunks(2).map(byte).collect();
     ring::hmac::verify(&key, format!("{seconds}.{body}").as_bytes(), &tag).unwrap();
     assert!(ring::hmac::verify(&key, format!("{seconds}.{body} ").as_bytes(), &tag).is_err());
     assert_eq!(serde_json::from_str::<Message>(body).unwrap(), message("elevation.requested", 1));

@@ -1,4 +1,5 @@
-//! The two shortcuts of this room change no decision: asking only the candidates, and building only what they read.
+//! The shortcuts of this room change no decision: asking only the candidates, building only what they read, and
+//! remembering what was permitted before.
 
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -93,8 +94,10 @@ fn policy() -> impl Strategy<Value = String> {
 fn asked() -> impl Strategy<Value = Asked> {
     let caller = proptest::sample::select(principals());
     let grant = proptest::sample::select(vec!["a", "b", "c"]);
+    // Often the same, so that permits are remembered.
+    let lifetime = prop_oneof![Just(300_i64), 1..604_800_i64];
     let approvals = proptest::option::of(1..4_u32);
-    (caller, grant, any::<[bool; 6]>(), 1..604_800_i64, approvals).prop_map(
+    (caller, grant, any::<[bool; 8]>(), lifetime, approvals).prop_map(
         |(caller, grant, bits, ttl, approvals)| {
             let mut asked = Asked::of(caller, grant);
             if let Some(approvals) = approvals {
@@ -108,6 +111,10 @@ fn asked() -> impl Strategy<Value = Asked> {
             asked.at = if bits[4] { asked.at } else { Moment::from_unix_seconds(1) };
             if bits[5] {
                 asked.scopes.clear();
+            }
+            if let Principal::Workload(caller) = &mut asked.principal {
+                caller.groups.retain(|_| bits[6]);
+                caller.tags.retain(|_, _| bits[7]);
             }
             asked
         },
@@ -218,7 +225,8 @@ proptest! {
         }
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let engine = Folder::new(&files).engine();
-        for asked in &requests {
+        // Twice: the second time from memory, where that is allowed.
+        for asked in requests.iter().chain(&requests) {
             prop_assert_eq!(quickly(asked, &engine), plainly(asked, &sets), "{:?} {:?}", asked, files);
         }
     }

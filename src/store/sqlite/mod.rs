@@ -2,6 +2,7 @@
 //! files; one process at a time.
 
 mod breakglass;
+mod checkpoint;
 mod files;
 mod rows;
 mod statements;
@@ -13,11 +14,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sqlx::SqlSafeStr as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Row as _, SqlSafeStr as _};
+use tokio::task::JoinSet;
 
 use self::files::{FileIdentity, ProcessLock};
 use self::rows::{broken, signed};
@@ -38,6 +40,8 @@ const ROW_BUFFER: usize = 256;
 pub(super) struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
+    /// Empty beside a broker: commands write too little to matter. Ends with the store.
+    checkpoints: JoinSet<()>,
     /// Held as long as the store lives.
     _lock: Option<ProcessLock>,
 }
@@ -47,8 +51,9 @@ impl SqliteStore {
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = ProcessLock::take(path)?;
         files::create_private(path)?;
-        let store = Self::connect(path, Some(lock))?;
+        let mut store = Self::connect(path, Some(lock))?;
         store.migrate().await?;
+        store.checkpoints.spawn(store.writer.checkpointer().run());
         Ok(store)
     }
 
@@ -68,7 +73,8 @@ impl SqliteStore {
             .acquire_timeout(BUSY_TIMEOUT)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().pragma("query_only", "1"));
-        Ok(Self { writer: Writer::new(path, identity, options), readers, _lock: lock })
+        let writer = Writer::new(path, identity, options);
+        Ok(Self { writer, readers, checkpoints: JoinSet::new(), _lock: lock })
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
@@ -84,8 +90,7 @@ impl SqliteStore {
     async fn ended_claims(&self, at: Moment, most: u32) -> Result<Vec<ClaimKey>, StoreError> {
         let query = sqlx::query(statements::ENDED).bind(at.unix_millis()).bind(most);
         let found = query.fetch_all(&self.readers).await.map_err(broken)?;
-        let key = |row: &sqlx::sqlite::SqliteRow| Ok((row.try_get("issuer")?, row.try_get("key")?));
-        found.iter().map(key).collect::<Result<_, _>>().map_err(broken)
+        found.iter().map(rows::claim_key).collect()
     }
 }
 
@@ -175,8 +180,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("temp_store", "2")
         // KiB: the replay claims' tree is written all over, and pages that fell out would be read again.
         .pragma("cache_size", "-8000")
-        // Pages: claims of one moment hit the same pages again and again; fewer checkpoints write them fewer times.
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", checkpoint::LOG_PAGES)
         .row_buffer_size(ROW_BUFFER)
         .disable_statement_logging()
 }

@@ -1,5 +1,5 @@
-//! The SQL. Statements over many rows come in three widths, padded with NULL rows that the statement skips: every call
-//! to SQLite costs a thread hop (about 20 µs), and three texts keep the cache of prepared statements small and warm.
+//! The SQL. Statements over many rows come in five widths, padded with NULL rows that the statement skips: every call
+//! to SQLite costs a thread hop (about 20 µs), and five texts keep the cache of prepared statements small and warm.
 //!
 //! `OR ROLLBACK` ends the whole transaction when a constraint fails, which is what we do anyway; the usual `ABORT` would
 //! keep a journal of its own beside every statement over many rows, only to be able to undo that one.
@@ -26,7 +26,7 @@ pub(super) const KEYS: &str = "SELECT * FROM signing_key ORDER BY created_at, ki
 pub(super) const PUT_KEY: &str = "INSERT OR REPLACE INTO signing_key (kid, purpose, algorithm, sealed_private, \
      public, created_at, active_from, retired_at, published_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 pub(super) const DELETE_KEY: &str = "DELETE FROM signing_key WHERE kid = ?1";
-pub(super) const ENDED: &str = "SELECT issuer, key FROM replay_claim WHERE until < ?1 LIMIT ?2";
+pub(super) const ENDED: &str = "SELECT token FROM replay_claim WHERE until < ?1 LIMIT ?2";
 
 pub(super) static INSERT_ENTRIES: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(3, |rows| {
@@ -45,26 +45,26 @@ pub(super) static INSERT_NODES: LazyLock<Padded> = LazyLock::new(|| {
     })
 });
 pub(super) static CLAIM: LazyLock<Padded> = LazyLock::new(|| {
-    Padded::new(3, |rows| {
+    Padded::new(2, |rows| {
         format!(
-            "INSERT OR ROLLBACK INTO replay_claim (issuer, key, until) \
-             SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
-             ON CONFLICT DO NOTHING RETURNING issuer, key"
+            "INSERT OR ROLLBACK INTO replay_claim (token, until) \
+             SELECT column1, column2 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
+             ON CONFLICT DO NOTHING RETURNING token"
         )
     })
 });
 /// The same without saying which: when all are taken there is nothing to say, and a row costs more than a claim.
 pub(super) static CLAIM_ALL: LazyLock<Padded> = LazyLock::new(|| {
-    Padded::new(3, |rows| {
+    Padded::new(2, |rows| {
         format!(
-            "INSERT OR ROLLBACK INTO replay_claim (issuer, key, until) \
-             SELECT column1, column2, column3 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
+            "INSERT OR ROLLBACK INTO replay_claim (token, until) \
+             SELECT column1, column2 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
              ON CONFLICT DO NOTHING"
         )
     })
 });
 pub(super) static RELEASE: LazyLock<Padded> = LazyLock::new(|| {
-    Padded::new(2, |rows| format!("DELETE FROM replay_claim WHERE (issuer, key) IN (VALUES {rows})"))
+    Padded::new(1, |rows| format!("DELETE FROM replay_claim WHERE token IN (VALUES {rows})"))
 });
 
 /// The end of an appending transaction in one call: the last entries, perhaps nodes, the head, and the commit. The
@@ -92,13 +92,16 @@ pub(super) fn finish(entries: usize, nodes: usize) -> Option<&'static Finish> {
 /// How many rows the widest statement takes.
 pub(super) const WIDEST: usize = 64;
 
-/// One statement in three widths.
+/// The narrowest that fits is used: skipped rows cost as much as bound ones until they are skipped.
+const WIDTHS: [usize; 5] = [1, 4, 16, 32, WIDEST];
+
+/// One statement in five widths.
 #[derive(Debug)]
-pub(super) struct Padded([(usize, String); 3]);
+pub(super) struct Padded([(usize, String); WIDTHS.len()]);
 
 impl Padded {
     fn new(columns: usize, text: impl Fn(&str) -> String) -> Self {
-        Self([1, 8, WIDEST].map(|rows| (rows, text(&placeholders(rows, columns)))))
+        Self(WIDTHS.map(|rows| (rows, text(&placeholders(rows, columns)))))
     }
 
     /// Cuts `items` into pieces, each with the narrowest statement that holds it and that statement's width.

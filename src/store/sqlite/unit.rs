@@ -6,19 +6,28 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{ConnectOptions as _, Executor as _, Row as _};
+use sqlx::{ConnectOptions as _, Executor as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::StoreError;
+use super::checkpoint::{Backlog, Checkpointer};
 use super::files::FileIdentity;
 use super::rows::{self, broken, signed};
 use super::statements::{self, Padded};
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::secret::Fingerprint;
 use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
 
-/// Issuer and key of a claim.
-pub(super) type ClaimKey = (String, Vec<u8>);
+/// What a claim is kept under; the table says why it is short.
+pub(super) type ClaimKey = [u8; 16];
+
+fn claim_key(claim: &ReplayClaim) -> ClaimKey {
+    let whole = Fingerprint::of_fields(&[claim.issuer.as_str().as_bytes(), claim.key.as_bytes()]);
+    let mut half = ClaimKey::default();
+    half.iter_mut().zip(whole.as_bytes()).for_each(|(to, from)| *to = *from);
+    half
+}
 
 pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
@@ -30,6 +39,7 @@ pub(super) struct Writer {
     identity: FileIdentity,
     options: SqliteConnectOptions,
     slot: Arc<Mutex<Slot>>,
+    backlog: Arc<Backlog>,
 }
 
 /// The connection, when there is one.
@@ -42,7 +52,12 @@ pub(super) struct Slot {
 
 impl Writer {
     pub(super) fn new(path: &Path, identity: FileIdentity, options: SqliteConnectOptions) -> Self {
-        Self { path: path.to_owned(), identity, options, slot: Arc::default() }
+        Self { path: path.to_owned(), identity, options, slot: Arc::default(), backlog: Arc::default() }
+    }
+
+    /// What copies the log of this connection's commits.
+    pub(super) fn checkpointer(&self) -> Checkpointer {
+        Checkpointer::new(self.options.clone(), Arc::clone(&self.backlog))
     }
 
     /// The connection outside a transaction.
@@ -59,7 +74,9 @@ impl Writer {
     /// Begins a transaction that holds SQLite's write lock from the start: a later upgrade could fail half-way.
     pub(super) async fn begin(&self) -> Result<SqliteUnit, StoreError> {
         let slot = self.slot().await?;
-        let mut unit = SqliteUnit { slot, head: LogHead::default(), untouched: true, finish: None };
+        let backlog = Arc::clone(&self.backlog);
+        let mut unit =
+            SqliteUnit { slot, backlog, head: LogHead::default(), untouched: true, rows: 1, finish: None };
         unit.slot.unfinished = true;
         unit.begin().await?;
         Ok(unit)
@@ -94,10 +111,13 @@ impl Slot {
 /// One `BEGIN IMMEDIATE` … `COMMIT`.
 pub(super) struct SqliteUnit {
     slot: OwnedMutexGuard<Slot>,
+    backlog: Arc<Backlog>,
     /// As it was when the transaction began; nobody else can move it until the end.
     head: LogHead,
     /// Nothing was read or written in this transaction yet: it can begin again without anybody noticing.
     untouched: bool,
+    /// About how many were written.
+    rows: usize,
     /// What `append` left for the call that commits.
     finish: Option<Query>,
 }
@@ -130,8 +150,8 @@ impl SqliteUnit {
     /// Deletes claims by their keys.
     pub(super) async fn forget(&mut self, ended: &[ClaimKey]) -> Result<(), StoreError> {
         let bind = |query: Query, ended: Option<&ClaimKey>| match ended {
-            Some((issuer, key)) => Ok(query.bind(issuer.clone()).bind(key.clone())),
-            None => Ok(bind_nulls(query, 2)),
+            Some(key) => Ok(query.bind(key.to_vec())),
+            None => Ok(bind_nulls(query, 1)),
         };
         self.run_pieces(&statements::RELEASE, ended, bind).await
     }
@@ -178,6 +198,7 @@ impl SqliteUnit {
     /// Nearly always every claim is free. When one is not, and nothing else was done in this transaction, it begins again
     /// and asks which.
     async fn try_claim(&mut self, claims: &[ReplayClaim]) -> Result<Vec<bool>, StoreError> {
+        self.rows += claims.len();
         if self.untouched {
             let mut taken = 0;
             for (text, width, piece) in statements::CLAIM_ALL.pieces(claims) {
@@ -205,16 +226,11 @@ impl SqliteUnit {
         for (text, width, piece) in statements::CLAIM.pieces(claims) {
             let query = bind_piece(text, width, piece, &bind_claim)?;
             for row in self.fetch(query).await? {
-                let issuer: String = row.try_get("issuer").map_err(broken)?;
-                let key: Vec<u8> = row.try_get("key").map_err(broken)?;
-                taken_now.insert((issuer, key));
+                taken_now.insert(rows::claim_key(&row)?);
             }
         }
         // `remove`: of two equal claims the first one has it.
-        let won = |claim: &ReplayClaim| {
-            taken_now.remove(&(claim.issuer.as_str().to_owned(), claim.key.as_bytes().to_vec()))
-        };
-        Ok(claims.iter().map(won).collect())
+        Ok(claims.iter().map(|claim| taken_now.remove(&claim_key(claim))).collect())
     }
 
     async fn try_append(
@@ -238,6 +254,7 @@ impl SqliteUnit {
         let query = query.bind(signed(from)?).bind(signed(head.size)?).bind(head.peaks.concat());
         self.finish = Some(query.bind(head.last_at.map(Moment::unix_millis)));
         self.head = head.clone();
+        self.rows += new.len() + hashes.len();
         Ok(())
     }
 }
@@ -295,6 +312,7 @@ impl UnitOfWork for SqliteUnit {
             let finish = self.finish.take().unwrap_or_else(|| sqlx::query("COMMIT"));
             self.run(finish).await?;
             self.slot.unfinished = false;
+            self.backlog.add(self.rows);
             Ok(())
         })
     }
@@ -337,8 +355,8 @@ fn bind_claim(query: Query, claim: Option<&ReplayClaim>) -> Result<Query, StoreE
 
 #[expect(clippy::unnecessary_wraps, reason = "one shape for every binder")]
 fn bind_claim_key(query: Query, claim: Option<&ReplayClaim>) -> Result<Query, StoreError> {
-    let Some(claim) = claim else { return Ok(bind_nulls(query, 2)) };
-    Ok(query.bind(claim.issuer.as_str().to_owned()).bind(claim.key.as_bytes().to_vec()))
+    let Some(claim) = claim else { return Ok(bind_nulls(query, 1)) };
+    Ok(query.bind(claim_key(claim).to_vec()))
 }
 
 fn bind_nulls(query: Query, columns: usize) -> Query {
