@@ -62,7 +62,6 @@ pub mod seconds {
         use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
         /// As seconds.
-        #[expect(clippy::ref_option, reason = "serde's signature")]
         pub fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
             span.map(|span| span.as_secs()).serialize(serializer)
         }

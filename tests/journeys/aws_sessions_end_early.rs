@@ -63,30 +63,30 @@ const POLICY: &str = "tidegate-end-01900000-0000-7000-8000-000000000001";
 #[tokio::test]
 async fn sessions_issued_before_the_end_are_refused_until_the_deny_is_lifted() {
     let aws = Aws::ministack();
-    let (ender, grant) = (ender(&aws), grant(aws.role_arn()));
+    let (ender, role) = (ender(&aws), grant(aws.role_arn()));
     assert_eq!(aws.read(aws.unscoped(), ["orders"]), hello());
 
     // Ended an hour ago: the session of this test is younger than that and is not hit.
-    ender.deny(&order(&grant, 1, now().minus(Duration::from_hours(1)))).await.unwrap();
+    ender.deny(&order(&role, 1, now().minus(Duration::from_hours(1)))).await.unwrap();
     aws.enforce_without_source_identity(POLICY);
     assert_eq!(aws.read(aws.unscoped(), ["orders"]), hello());
 
     // Ended now: the session is older. Asking again replaces the document of the same name.
-    let ended = now();
-    ender.deny(&order(&grant, 1, ended)).await.unwrap();
-    ender.deny(&order(&grant, 2, ended)).await.unwrap();
+    let over = now();
+    ender.deny(&order(&role, 1, over)).await.unwrap();
+    ender.deny(&order(&role, 2, over)).await.unwrap();
     let kept = aws.session_ends();
     let condition = &kept[POLICY]["Statement"][0]["Condition"];
     let issued_before: Moment =
         condition["DateLessThan"]["aws:TokenIssueTime"].as_str().unwrap().parse().unwrap();
-    assert!(issued_before >= ended);
+    assert!(issued_before >= over);
     assert_eq!(condition["StringEquals"]["aws:SourceIdentity"], "elv-01900000-0000-7000-8000-000000000001");
     aws.enforce_without_source_identity(POLICY);
     assert_eq!(aws.read(aws.unscoped(), ["orders"]), [Read::Refused("AccessDenied".to_owned())]);
 
     // Lifted: ours is gone and the other elevation's stays. Twice is no error.
     for _ in 0..2 {
-        ender.lift(&order(&grant, 1, ended)).await.unwrap();
+        ender.lift(&order(&role, 1, over)).await.unwrap();
     }
     let left = aws.session_ends();
     let left: Vec<_> = left.as_object().unwrap().keys().cloned().collect();

@@ -60,7 +60,7 @@ impl Client {
             match Answer::to(request.body(body.to_string())).await {
                 Ok(answer) if answer.status < 500 => return answer,
                 Ok(_) | Err(_) if since.elapsed() < PATIENCE => {
-                    tokio::time::sleep(Duration::from_millis(30)).await
+                    tokio::time::sleep(Duration::from_millis(30)).await;
                 }
                 other => panic!("{path}: {other:?}"),
             }
@@ -116,7 +116,7 @@ impl Client {
         }
         let since = Instant::now();
         loop {
-            told.last = self.state(&id).await["state"].as_str().unwrap().to_owned();
+            self.state(&id).await["state"].as_str().unwrap().clone_into(&mut told.last);
             if TERMINAL.contains(&told.last.as_str()) {
                 return told;
             }

@@ -228,6 +228,6 @@ async fn a_broken_stream_goes_on_after_the_last_whole_event() {
 fn waits_grow_and_do_not_grow_for_ever() {
     let patience =
         Patience { tries: 9, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(30) };
-    let waits: Vec<u64> = [1, 2, 3, 7, 100, u32::MAX].map(|n| patience.wait(n).as_millis() as u64).to_vec();
+    let waits = [1, 2, 3, 7, 100, u32::MAX].map(|n| patience.wait(n).as_millis());
     assert_eq!(waits, [500, 1_000, 2_000, 30_000, 30_000, 30_000]);
 }

@@ -51,7 +51,7 @@ impl<'a> Wait<'a> {
             tokio::select! {
                 stopped = &mut stop => {
                     stopped?;
-                    return self.stopped(&view);
+                    return Ok(self.stopped(&view));
                 }
                 () = tokio::time::sleep(self.tick) => {}
             }
@@ -87,7 +87,7 @@ impl<'a> Wait<'a> {
         Ok(view)
     }
 
-    fn stopped(&self, view: &View) -> anyhow::Result<ExitCode> {
+    fn stopped(&self, view: &View) -> ExitCode {
         self.output.progress("");
         let id = escaped(&view.id);
         self.output.note(format!(
@@ -96,7 +96,7 @@ impl<'a> Wait<'a> {
             view.state,
             if view.state == StateName::Active { "end" } else { "withdraw" }
         ));
-        Ok(if view.state == StateName::Requested { failed() } else { ExitCode::SUCCESS })
+        if view.state == StateName::Requested { failed() } else { ExitCode::SUCCESS }
     }
 }
 
