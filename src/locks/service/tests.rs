@@ -260,7 +260,8 @@ async fn nothing_that_was_in_flight_is_recorded_after_the_lock() {
     let mut refused = 0;
     for mint in minting {
         match mint.await.unwrap() {
-            Ok(_) => {}
+            // The lock came while its commit was under way: recorded, but nothing may be delivered.
+            Ok(_) | Err(RecordError::Unavailable) => {}
             Err(RecordError::Overtaken(crate::audit::Overtaken::Lock)) => refused += 1,
             Err(other) => panic!("{other}"),
         }
