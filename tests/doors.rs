@@ -44,6 +44,8 @@ mod ops;
 mod replay;
 #[path = "doors/routes.rs"]
 mod routes;
+#[path = "doors/sick.rs"]
+mod sick;
 #[path = "doors/sts.rs"]
 mod sts;
 #[path = "doors/tls.rs"]

@@ -32,6 +32,9 @@ enum Kind {
     Aws,
 }
 
+/// Tags that the broker sets on sessions under an elevation. A policy of AWS may trust them: nobody else writes them.
+const OWN_TAGS: [&str; 2] = ["tidegate:elevation", "tidegate:approvals"];
+
 /// Keys that only one kind knows.
 const JWT_KEYS: &[&str] = &["audience", "scopes"];
 const AWS_KEYS: &[&str] =
@@ -262,6 +265,12 @@ fn read_tags(section: &Section<'_>) -> Option<Vec<(String, Template)>> {
     let mut faulty = false;
     let mut tags = Vec::new();
     for (key, value) in section.text_pairs("session_tags") {
+        // AWS compares keys of session tags without regard to case.
+        if OWN_TAGS.iter().any(|own| own.eq_ignore_ascii_case(key)) {
+            let message = format!("`{key}` is the broker's own tag for elevations");
+            section.fault_at(&value.place, message, "give it another name");
+            faulty = true;
+        }
         let parse = |text: &str| {
             let help = "such as \"{principal.namespace}\" or plain text";
             Template::parse(text, Position::TagValue).map_err(|error| (error.to_string(), help.to_owned()))

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 
-use super::routes::{JWKS, OAUTH_METADATA, OPENID_CONFIGURATION};
+use super::routes::{INTROSPECT, JWKS, OAUTH_METADATA, OPENID_CONFIGURATION, REVOKE_TOKEN};
 use crate::clock::Clock;
 use crate::keys::{KeyRing, PublicJwk};
 
@@ -24,6 +24,10 @@ pub struct Metadata {
     jwks_uri: String,
     grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 1],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
     response_types_supported: [&'static str; 1],
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: Vec<&'static str>,
@@ -45,6 +49,12 @@ impl Metadata {
             ],
             // The subject token authenticates the caller: there are no clients to register.
             token_endpoint_auth_methods_supported: ["none"],
+            introspection_endpoint: format!("{issuer}{}", INTROSPECT.path),
+            introspection_endpoint_auth_methods_supported: ["Bearer"],
+            revocation_endpoint: format!("{issuer}{}", REVOKE_TOKEN.path),
+            // A bearer token, too, but for this endpoint RFC 8414 knows client authentication only, and silence would mean
+            // `client_secret_basic`.
+            revocation_endpoint_auth_methods_supported: ["none"],
             // Required by OIDC Discovery and by AWS IAM; we have no authorization endpoint.
             response_types_supported: ["none"],
             subject_types_supported: ["public"],

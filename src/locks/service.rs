@@ -4,6 +4,7 @@
 //! A lock comes into force before it is recorded and leaves force after its end is recorded: in doubt, it holds.
 
 mod permission;
+mod repeat;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -15,15 +16,16 @@ use std::time::Duration;
 
 use super::{Lock, LockTarget, OwnedSubjects, Subjects};
 use crate::audit::{AuditLog, Event, RecordError, StillTrue, Submission};
+use crate::breakglass::service::Keyed;
 use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
 use crate::grants::Catalog;
 use crate::ids::LockId;
 use crate::people::Caller;
 use crate::policy::PolicyEngine;
-use crate::store::{Store, StoreError};
+use crate::store::{AnswerRow, Store, StoreError};
 use permission::Refused;
-use shelf::{Held, Shelf, Standing};
+use shelf::{Held, Put, Shelf, Standing};
 
 /// How many locks there may be: every request is held against each of them.
 pub const MOST_LOCKS: usize = 1_000;
@@ -84,6 +86,12 @@ pub enum LockError {
         /// For the caller.
         told: String,
     },
+    /// Another request came under the same `Idempotency-Key`.
+    #[error("this key came with another request before")]
+    KeyReused,
+    /// The same request was made before, and its lock was lifted or has ended: a repeat does not freeze again.
+    #[error("the lock of this request is over; to set another, take a new key")]
+    Over,
     /// The store or the log is sick; the cause is for the operator.
     #[error("locks cannot be changed now: {0}")]
     Unavailable(String),
@@ -117,7 +125,8 @@ impl LockBook {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
         let kept = store.locks().await?;
-        let held = kept.into_iter().map(|lock| Held { lock, standing: Standing::Recorded }).collect();
+        let held =
+            kept.into_iter().map(|lock| Held { lock, standing: Standing::Recorded, answer: None }).collect();
         let shelf = Arc::new(Shelf::new(held));
         shelf.measure(clock.now());
         Ok(Self { store, audit, policy, catalog, clock, entropy, shelf })
@@ -135,30 +144,39 @@ impl LockBook {
     }
 
     /// Sets a lock. It holds from before the first await on the log, whatever becomes of its entry, unless this returns
-    /// an error. The answer says whether it is recorded.
+    /// an error. The answer says whether it is recorded. The same request with the same key gets the same lock.
     ///
     /// # Errors
-    /// No policy permits it, the target is unknown, there are too many.
-    pub async fn set(&self, caller: &Caller, new: NewLock) -> Result<LockView, LockError> {
+    /// No policy permits it, the target is unknown, there are too many; the key belongs to another request, or to a lock
+    /// that is over.
+    pub async fn set(
+        &self,
+        caller: &Caller,
+        new: NewLock,
+        keyed: Option<Keyed<'_>>,
+    ) -> Result<LockView, LockError> {
         check(&new)?;
         let decided = match self.may_lock(caller, &new.target).await {
             Ok(decided) => decided,
             Err(refused) => return Err(self.refuse(caller, "lock", &new.target.to_string(), refused).await),
         };
+        let asked = keyed.map(|keyed| keyed.row(caller, &new.target.to_string()));
         let lock = self.make(caller, new)?;
-        let submission = Arc::new(words::set(caller, &lock, &decided));
-        let held = Held { lock: lock.clone(), standing: Standing::Waiting(Arc::clone(&submission)) };
-        if !self.shelf.add(held, MOST_LOCKS) {
-            let told = format!("there are {MOST_LOCKS} locks already; lift some");
-            return Err(LockError::TooMany { code: "too_many_locks", told });
-        }
-        self.shelf.measure(lock.at);
-        let recorded = self.write(&submission).await.inspect_err(|_| self.drop_lock(lock.id))?;
-        if recorded {
-            self.shelf.mark_recorded(lock.id);
-        }
-        self.shelf.measure(lock.at);
-        Ok(LockView { lock, recorded })
+        let standing = Standing::Waiting(Arc::new(words::set(caller, &lock, &decided)));
+        let answer = asked.map(|row| AnswerRow { outcome: lock.id.to_string(), ..row });
+        let held = Held { lock, standing, answer };
+        let held = match self.shelf.put(held.clone(), MOST_LOCKS) {
+            Put::Done => held,
+            Put::Before(before) => repeat::same(*before, &held)?,
+            Put::Full => {
+                let told = format!("there are {MOST_LOCKS} locks already; lift some");
+                return Err(LockError::TooMany { code: "too_many_locks", told });
+            }
+        };
+        self.shelf.measure(caller.at);
+        let view = self.record(held).await;
+        self.shelf.measure(caller.at);
+        view
     }
 
     /// Lifts a lock: it holds until the entry about its end is durable.
@@ -181,7 +199,9 @@ impl LockBook {
         match &held.standing {
             Standing::Recorded => {}
             // First that it was set: the log tells the whole story, in its order.
-            Standing::Waiting(submission) => self.write_or_fail(submission).await?,
+            Standing::Waiting(submission) => {
+                self.write_waiting(&held, submission).await?.then_some(()).ok_or_else(out_of_reach)?;
+            }
             Standing::Frozen => {
                 let told =
                     "it stands for a revocation that waits to be recorded, and ends with it".to_owned();
@@ -207,7 +227,7 @@ impl LockBook {
     /// counted against the limit, never recorded and gone with the process.
     pub fn freeze(&self, lock: Lock) {
         let at = lock.at;
-        self.shelf.add(Held { lock, standing: Standing::Frozen }, usize::MAX);
+        self.shelf.put(Held { lock, standing: Standing::Frozen, answer: None }, usize::MAX);
         self.shelf.measure(at);
     }
 
@@ -251,14 +271,17 @@ impl LockBook {
     }
 
     async fn write_or_fail(&self, submission: &Submission) -> Result<(), LockError> {
-        let unavailable = || LockError::Unavailable(RecordError::Unavailable.to_string());
-        if self.write(submission).await? { Ok(()) } else { Err(unavailable()) }
+        if self.write(submission).await? { Ok(()) } else { Err(out_of_reach()) }
     }
 
     fn drop_lock(&self, id: LockId) {
         self.shelf.remove(id);
         self.shelf.measure(self.clock.now());
     }
+}
+
+fn out_of_reach() -> LockError {
+    LockError::Unavailable(RecordError::Unavailable.to_string())
 }
 
 fn check(new: &NewLock) -> Result<(), LockError> {

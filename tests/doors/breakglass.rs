@@ -20,18 +20,29 @@ async fn a_stranger_cannot_tell_an_elevation_from_one_that_never_was() {
     let world = World::start().await;
     let id = world.requested("prod-ledger").await;
     let stranger = world.sign_in(&world.staff, "staff", "zoe", &["nobody"]);
+    let refusals = async || world.entries_of("elevation.refused").await.len();
     for what in ["approve", "deny", "withdraw", "end", "revoke"] {
         let body =
             if ["deny", "revoke"].contains(&what) { json!({ "reason": "because I can" }) } else { json!({}) };
-        let answers = [
-            world.act(&stranger, &id, what, body.clone()).await,
-            world.act(&stranger, UNKNOWN, what, body.clone()).await,
+        let mut answers = Vec::new();
+        for id in [id.as_str(), UNKNOWN] {
+            let before = refusals().await;
+            answers.push(world.act(&stranger, id, what, body.clone()).await);
+            assert_eq!(
+                refusals().await,
+                before + 1,
+                "{what} {id}: the log must not tell the two apart either"
+            );
+        }
+        answers.extend([
             world.act(&stranger, "elv-1", what, body.clone()).await,
             world.act(&stranger, "..%2f..%00", what, body).await,
-        ];
+        ]);
         for answer in &answers {
             answer.problem(404, "not_found");
         }
+        let names = |answer: &crate::world::Answer| answer.headers.keys().cloned().collect::<Vec<_>>();
+        assert!(answers.iter().all(|answer| names(answer) == names(&answers[0])), "{what}");
         let mut bodies = answers.into_iter().map(|answer| without_request_id(answer.body));
         let first = bodies.next().unwrap();
         assert!(bodies.all(|body| body == first), "{what}");
@@ -62,7 +73,7 @@ async fn nobody_lets_themselves_or_their_own_company_in() {
     let viewer = world.staff("vic", "viewers");
     world.api(&viewer, "GET", &format!("/v1/elevations/{id}"), Value::Null).await.done();
     world.act(&viewer, &id, "approve", json!({})).await.problem(403, "policy");
-    world.act(&viewer, &id, "revoke", json!({ "reason": "no need for it" })).await;
+    world.act(&viewer, &id, "revoke", json!({ "reason": "no need for it" })).await.problem(403, "policy");
     assert_eq!(world.shown(&id).await["approvals"], json!([]));
     let refused = world.entries_of("elevation.refused").await;
     assert!(refused.iter().any(|entry| entry["attempted"] == "approve" && entry["by"]["subject"] == "ann"));

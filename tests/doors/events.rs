@@ -40,6 +40,21 @@ impl Stream {
         tokio::time::timeout(TOO_LONG, self.read()).await.expect("the stream says something or ends")
     }
 
+    /// What comes before the first event.
+    async fn preface(&mut self) -> String {
+        let read = async {
+            while !self.text.contains("\n\n") {
+                let chunk = self.response.chunk().await.unwrap().unwrap();
+                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+            }
+        };
+        tokio::time::timeout(TOO_LONG, read).await.expect("a stream begins with something");
+        let (block, rest) = self.text.split_once("\n\n").unwrap();
+        let (block, rest) = (format!("{block}\n"), rest.to_owned());
+        self.text = rest;
+        block
+    }
+
     async fn read(&mut self) -> Option<Heard> {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -91,6 +106,21 @@ async fn a_stream_tells_what_happens_from_now_on_and_goes_on_where_it_was_left()
     assert_eq!(again.next().await.unwrap().id, heard[3].id);
     let mut whole = Stream::open(&world, &lea, Some("0")).await;
     assert_eq!(whole.next().await.unwrap().data["id"], before.as_str());
+}
+
+#[tokio::test]
+async fn a_reader_that_is_cut_off_before_its_first_event_misses_nothing() {
+    let world = World::start().await;
+    let lea = world.staff("lea", "leads");
+    let before = world.requested("prod-ledger").await;
+    let preface = Stream::open(&world, &lea, None).await.preface().await;
+    let last = preface.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    assert!(!preface.contains("data:"), "no event yet: {preface}");
+    let meanwhile = world.requested("prod-admin").await;
+    let mut again = Stream::open(&world, &lea, Some(&last)).await;
+    assert!(again.preface().await.contains(&format!("id: {last}\n")), "nothing was seen since");
+    let first = again.next().await.unwrap();
+    assert_eq!(first.data["id"], meanwhile.as_str(), "and not {before} once more");
 }
 
 #[tokio::test]

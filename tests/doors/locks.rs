@@ -57,6 +57,33 @@ async fn who_may_not_lock_sees_no_locks_sets_none_and_lifts_none() {
 }
 
 #[tokio::test]
+async fn the_same_freeze_twice_is_one_and_another_under_its_key_is_refused() {
+    let world = World::start().await;
+    let (lea, key) = (world.staff("lea", "leads"), [("idempotency-key", "9a1b")]);
+    let set =
+        async |token: &str, target| world.api_with(token, "POST", "/v1/locks", lock(target), &key).await;
+    let (first, again) = tokio::join!(
+        set(&lea, json!({ "grant": "prod-ledger" })),
+        set(&lea, json!({ "grant": "prod-ledger" }))
+    );
+    assert_eq!((first.status, again.status), (201, 201), "{} {}", first.body, again.body);
+    assert_eq!(first.body, again.body);
+    assert_eq!(first.headers["location"], again.headers["location"]);
+    set(&lea, json!({ "all": true })).await.problem(422, "idempotency_key_reused");
+    let lou = set(&world.staff("lou", "leads"), json!({ "grant": "prod-ledger" })).await;
+    assert_ne!(lou.body["id"], first.body["id"], "a key belongs to one person");
+    assert_eq!(world.entries_of("lock.set").await.len(), 2);
+    let path = format!("/v1/locks/{}", first.body["id"].as_str().unwrap());
+    world.api(&lea, "DELETE", &path, Value::Null).await.done();
+    set(&lea, json!({ "grant": "prod-ledger" })).await.problem(409, "lock_is_over");
+    let locks = world.api(&lea, "GET", "/v1/locks", Value::Null).await.done();
+    assert_eq!(locks["locks"].as_array().map(Vec::len), Some(1), "a late repeat freezes nothing again");
+    let twice = [("idempotency-key", "1"), ("idempotency-key", "2")];
+    let refused = world.api_with(&lea, "POST", "/v1/locks", lock(json!({ "all": true })), &twice).await;
+    refused.problem(400, "idempotency_key");
+}
+
+#[tokio::test]
 async fn a_lock_stops_minting_requesting_and_approving_at_once_and_lifting_it_lets_them_go_on() {
     let world = World::start().await;
     let (ann, lea) = (world.engineer("ann"), world.staff("lea", "leads"));

@@ -32,6 +32,16 @@ async fn both_discovery_documents_say_the_same() {
     assert_eq!(oidc, get(&world, "/.well-known/oauth-authorization-server").await);
     assert_eq!(oidc["issuer"], "https://broker.example.com");
     assert_eq!(oidc["jwks_uri"], "https://broker.example.com/.well-known/jwks.json");
+    assert_eq!(oidc["introspection_endpoint"], "https://broker.example.com/oauth2/introspect");
+    assert_eq!(oidc["revocation_endpoint"], "https://broker.example.com/oauth2/revoke");
+    for (endpoint, method) in [("token", "none"), ("introspection", "Bearer"), ("revocation", "none")] {
+        let methods = &oidc[format!("{endpoint}_endpoint_auth_methods_supported")];
+        assert_eq!(*methods, serde_json::json!([method]), "{endpoint}");
+        let listed = oidc[format!("{endpoint}_endpoint")].as_str().unwrap();
+        let path = listed.strip_prefix("https://broker.example.com").unwrap();
+        let answer = Answer::of(world.http.post(world.url(path)).send().await.unwrap()).await;
+        assert!([400, 401].contains(&answer.status), "{endpoint}: there is no such door: {}", answer.status);
+    }
 }
 
 #[tokio::test]

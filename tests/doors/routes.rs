@@ -18,7 +18,11 @@ fn concrete(route: &Route) -> String {
 
 /// A body that the route takes.
 fn body(route: &Route) -> Value {
-    match (route.method, route.path) {
+    body_of(route.method, route.path)
+}
+
+fn body_of(method: &str, path: &str) -> Value {
+    match (method, path) {
         ("POST", "/v1/elevations") => crate::api::ask("prod-ledger"),
         ("POST", "/v1/locks") => json!({ "target": { "all": true }, "reason": "INC-42 is suspicious" }),
         ("POST", path) if path.ends_with("/deny") || path.ends_with("/revoke") => {
@@ -113,6 +117,67 @@ async fn a_person_without_any_right_gets_nothing_out_of_any_route() {
         }
     }
     assert_eq!(world.shown(&id).await["version"], 1, "nothing was changed");
+}
+
+/// Everybody here has some right, and not the one that the route wants.
+#[tokio::test]
+async fn the_wrong_person_is_refused_at_every_route_that_has_a_right() {
+    let world = World::start().await;
+    let (waiting, open) = (world.requested("prod-ledger").await, world.opened("prod-admin").await);
+    let (ann, bea) = (world.engineer("ann"), world.engineer("bea"));
+    let (vic, lea) = (world.staff("vic", "viewers"), world.staff("lea", "leads"));
+    let harmless = json!({ "target": { "grant": "short-lived" }, "reason": "INC-42 is suspicious" });
+    let set = world.api(&lea, "POST", "/v1/locks", harmless).await.done();
+    let lock = set["id"].as_str().unwrap().to_owned();
+    let rows = [
+        ("POST /v1/elevations", "", &lea, 403, "grant_unavailable"),
+        ("GET /v1/elevations/{id}", &waiting, &bea, 404, "not_found"),
+        ("POST /v1/elevations/{id}/approve", &waiting, &vic, 403, "policy"),
+        ("POST /v1/elevations/{id}/approve", &waiting, &ann, 403, "requester_cannot_decide"),
+        ("POST /v1/elevations/{id}/deny", &waiting, &vic, 403, "policy"),
+        ("POST /v1/elevations/{id}/deny", &waiting, &ann, 403, "requester_cannot_decide"),
+        ("POST /v1/elevations/{id}/withdraw", &waiting, &lea, 403, "not_the_requester"),
+        ("POST /v1/elevations/{id}/withdraw", &waiting, &bea, 404, "not_found"),
+        ("POST /v1/elevations/{id}/end", &open, &lea, 403, "not_the_requester"),
+        ("POST /v1/elevations/{id}/end", &open, &bea, 404, "not_found"),
+        ("POST /v1/elevations/{id}/revoke", &open, &vic, 403, "policy"),
+        ("POST /v1/elevations/{id}/revoke", &open, &ann, 403, "policy"),
+        ("POST /v1/locks", "", &vic, 403, "policy_denied"),
+        ("DELETE /v1/locks/{id}", &lock, &vic, 404, "not_found"),
+        ("GET /v1/audit/entries", "", &lea, 403, "policy"),
+        ("GET /v1/audit/entries/{index}/proof", "0", &lea, 403, "policy"),
+    ];
+    for (route, name, token, status, code) in rows {
+        let (method, path) = route.split_once(' ').unwrap();
+        let before = world.entries_of("elevation.refused").await.len();
+        let place = path.replace("{id}", name).replace("{index}", name);
+        let answer = world.api(token, method, &place, body_of(method, path)).await;
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (status, Some(code)),
+            "{route} {}",
+            answer.body
+        );
+        let after = world.entries_of("elevation.refused").await.len();
+        assert_eq!(after, before + 1, "{route} leaves an entry");
+    }
+    for (path, list, token) in [("/v1/elevations", "elevations", &bea), ("/v1/locks", "locks", &vic)] {
+        assert_eq!(world.api(token, "GET", path, Value::Null).await.done()[list], json!([]), "{path}");
+    }
+    // Theirs by their own name alone, or checked elsewhere.
+    let others =
+        ["GET /v1/elevations", "GET /v1/locks", "GET /v1/grants", "GET /v1/whoami", "GET /v1/events"];
+    for route in for_people() {
+        let name = format!("{} {}", route.method, route.path);
+        let has_row = others.contains(&name.as_str()) || rows.iter().any(|(route, ..)| *route == name);
+        assert!(has_row, "{name} has no wrong person");
+    }
+    assert_eq!(
+        (&world.shown(&waiting).await["version"], &world.shown(&open).await["state"]),
+        (&json!(1), &json!("active"))
+    );
+    let locks = world.api(&lea, "GET", "/v1/locks", Value::Null).await.done();
+    assert_eq!(locks["locks"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

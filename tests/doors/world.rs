@@ -61,7 +61,7 @@ pub struct World {
     pub people: TestKey,
     pub staff: TestKey,
     pub sts: FakeSts,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     running: Option<Running>,
 }
 

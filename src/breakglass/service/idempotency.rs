@@ -44,7 +44,7 @@ pub struct Keyed<'a> {
 impl Keyed<'_> {
     /// A key belongs to one person and one route; it binds the body and what the route is about, which is also the outcome
     /// unless something new comes of it.
-    pub(super) fn row(&self, caller: &Caller, target: &str) -> AnswerRow {
+    pub fn row(&self, caller: &Caller, target: &str) -> AnswerRow {
         let id = caller.id();
         let (issuer, subject) = (id.issuer.as_str().as_bytes(), id.subject.as_str().as_bytes());
         AnswerRow {

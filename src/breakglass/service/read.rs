@@ -46,9 +46,11 @@ impl BreakGlass {
         self.if_seen(caller, found)
     }
 
-    /// What does not exist is not written down: whoever guesses ids must not make the log grow.
+    /// What does not exist is written down like what may not be seen: an answer that waits for no entry would come sooner.
+    /// Whoever guesses ids has signed in, and comes no oftener than their rate lets them.
     fn if_seen(&self, caller: &Caller, found: Option<Elevation>) -> Result<Elevation, Refusal> {
-        let found = found.ok_or_else(|| Refusal::unwritten(BreakGlassError::NotFound))?;
+        let unknown = || Refusal::told(BreakGlassError::NotFound).because("unknown_elevation");
+        let found = found.ok_or_else(unknown)?;
         if self.sees(caller, &found) {
             return Ok(found);
         }

@@ -64,8 +64,7 @@ impl Refusal {
         refusal
     }
 
-    /// Not for the record: a stranger who guesses names must not make the log grow, and what the store could not tell it
-    /// cannot keep.
+    /// Not for the record: what the store could not tell it cannot keep.
     pub(super) fn unwritten(error: BreakGlassError) -> Self {
         let mut refusal = Self::told(error);
         refusal.words.written = false;

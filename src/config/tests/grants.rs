@@ -86,6 +86,12 @@ fn what_aws_would_refuse_is_refused_here() {
         (tags(&format!("{{ {many} }}")), "grants[1].session_tags: there are 51 session tags", ""),
         (tags("{ \"aws:x\" = \"v\" }"), "`aws:x` is no key of a session tag", ""),
         (tags("{ A = \"v\", a = \"v\" }"), "twice", ""),
+        (
+            tags("{ \"tidegate:elevation\" = \"elv-1\" }"),
+            "grants[1].session_tags.tidegate:elevation: `tidegate:elevation` is the broker's own tag",
+            "another name",
+        ),
+        (tags("{ \"Tidegate:Approvals\" = \"9\" }"), "`Tidegate:Approvals` is the broker's own tag", ""),
         (tags("{ a = \"{principal\" }"), "grants[1].session_tags.a", "{principal.namespace}"),
         (tags("{ a = 1 }"), "grants[1].session_tags.a: expected a string", ""),
         (tags("{ a = \"b\" }\ntransitive_tags = [\"c\"]"), "transitive tag `c` is no session tag", ""),

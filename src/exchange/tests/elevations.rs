@@ -114,7 +114,7 @@ async fn a_lock_that_came_meanwhile_stops_the_delivery() {
     let outcome = while_in_flight(&world, async |world: &World| {
         let (target, reason) = (LockTarget::Elevation(open.id), "stop".to_owned());
         let lock = NewLock { target, reason, ttl: None };
-        world.locks.set(&world.caller("staff", "lead"), lock).await.unwrap();
+        world.locks.set(&world.caller("staff", "lead"), lock, None).await.unwrap();
     })
     .await;
     assert_eq!(code(outcome), "locked");

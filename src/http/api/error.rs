@@ -65,6 +65,11 @@ impl ApiError {
         error.with(|told| told.retry_after = Some(wait))
     }
 
+    fn key_reused() -> Self {
+        let told = "this `Idempotency-Key` came with another request before; take a new one";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", told)
+    }
+
     /// Ours to mend. `cause` is logged and never told.
     pub(super) fn unavailable(told: &str, cause: String) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", told);
@@ -82,11 +87,7 @@ impl ApiError {
                 Self::new(StatusCode::CONFLICT, code, told).with(|told| told.current = current)
             }
             BreakGlassError::TooMany { code, told } => Self::new(StatusCode::TOO_MANY_REQUESTS, code, told),
-            BreakGlassError::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                "this `Idempotency-Key` came with another request before; take a new one",
-            ),
+            BreakGlassError::KeyReused => Self::key_reused(),
             BreakGlassError::Unavailable(cause) => {
                 Self::unavailable("the broker cannot do that now; nothing was changed; try again", cause)
             }
@@ -111,6 +112,8 @@ impl From<LockError> for ApiError {
             LockError::Forbidden { code, told } => Self::new(StatusCode::FORBIDDEN, code, told),
             LockError::Invalid { code, told } => Self::bad_request(code, told),
             LockError::TooMany { code, told } => Self::new(StatusCode::TOO_MANY_REQUESTS, code, told),
+            LockError::KeyReused => Self::key_reused(),
+            LockError::Over => Self::new(StatusCode::CONFLICT, "lock_is_over", error.to_string()),
             LockError::Unavailable(cause) => Self::of(BreakGlassError::Unavailable(cause), Moment::EPOCH),
         }
     }

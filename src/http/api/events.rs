@@ -123,7 +123,7 @@ impl Feed {
     }
 
     async fn feed(&mut self) -> Over {
-        if self.send(Event::default().retry(RETRY).comment("tidegate")).await.is_err() {
+        if self.send(self.preface()).await.is_err() {
             return Over;
         }
         loop {
@@ -132,6 +132,15 @@ impl Feed {
             }
             // The time-out is no event: the loop looks at the clock again.
             let _ = tokio::time::timeout(LOOK_EVERY, self.size.changed()).await;
+        }
+    }
+
+    /// Names the place from which the stream begins: a reader that is cut off before its first event goes on from there.
+    fn preface(&self) -> Event {
+        let event = Event::default().retry(RETRY).comment("tidegate");
+        match self.next.checked_sub(1) {
+            Some(last) => event.id(last.to_string()),
+            None => event,
         }
     }
 

@@ -119,7 +119,7 @@ async fn set(
 ) -> Result<Response, ApiError> {
     let Wanted { target, reason, ttl } = &post.body;
     let new = NewLock { target: target.0.read()?, reason: reason.clone(), ttl: ttl.map(|span| span.0) };
-    let LockView { lock, recorded } = door.locks.set(&caller, new).await?;
+    let LockView { lock, recorded } = door.locks.set(&caller, new, post.keyed("lock")).await?;
     let status = if recorded { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     let place = format!("{}/{}", LOCKS.path, lock.id);
     Ok((status, [(header::LOCATION, place)], Json(View::of(&lock, recorded))).into_response())

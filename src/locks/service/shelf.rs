@@ -9,12 +9,26 @@ use crate::audit::Submission;
 use crate::clock::Moment;
 use crate::ids::LockId;
 use crate::locks::{Lock, OwnedSubjects, Subjects};
+use crate::store::AnswerRow;
 
 /// A lock and where it stands with the log.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) lock: Lock,
     pub(super) standing: Standing,
+    /// The answer to keep for the request that set it, when that had an `Idempotency-Key`. Not known after a restart.
+    pub(super) answer: Option<AnswerRow>,
+}
+
+/// What became of a lock that was put up.
+#[derive(Debug)]
+pub(super) enum Put {
+    /// It is in force.
+    Done,
+    /// Another one, which is in the book under the same key, stands for it.
+    Before(Box<Held>),
+    /// There are too many.
+    Full,
 }
 
 #[derive(Clone, Debug)]
@@ -73,14 +87,17 @@ impl Shelf {
         in_force.map(|held| LockView { lock: held.lock.clone(), recorded: held.is_recorded() }).collect()
     }
 
-    /// `false` when there are `most` already.
-    pub(super) fn add(&self, new: Held, most: usize) -> bool {
+    /// Looks for the key and puts the lock up in one step: of two requests that are the same, one sets it.
+    pub(super) fn put(&self, new: Held, most: usize) -> Put {
         self.change(|held| {
-            let room = held.iter().filter(|held| !matches!(held.standing, Standing::Frozen)).count() < most;
-            if room {
-                held.push(new);
+            if let Some(before) = held.iter().find(|held| held.has_key_of(&new)) {
+                return Put::Before(Box::new(before.clone()));
             }
-            room
+            if held.iter().filter(|held| !matches!(held.standing, Standing::Frozen)).count() >= most {
+                return Put::Full;
+            }
+            held.push(new);
+            Put::Done
         })
     }
 
@@ -123,6 +140,12 @@ impl Shelf {
 impl Held {
     pub(super) fn is_recorded(&self) -> bool {
         matches!(self.standing, Standing::Recorded)
+    }
+
+    /// Was it set under the same key, while that is kept?
+    fn has_key_of(&self, new: &Self) -> bool {
+        let (Some(own), Some(asked)) = (&self.answer, &new.answer) else { return false };
+        own.key == asked.key && new.lock.at < own.until
     }
 }
 

@@ -1,6 +1,7 @@
 //! The lock book over a real log on a real SQLite file, and real policies.
 
 mod refusals;
+mod repeat;
 mod sick;
 mod time;
 
@@ -83,7 +84,7 @@ impl Room {
     }
 
     async fn set(&self, subject: &str, target: &str) -> Result<LockView, LockError> {
-        self.book.set(&self.caller(subject), new(target)).await
+        self.book.set(&self.caller(subject), new(target), None).await
     }
 
     async fn lift(&self, subject: &str, lock: &Lock) -> Result<Lock, LockError> {

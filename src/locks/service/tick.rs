@@ -25,7 +25,7 @@ impl LockBook {
         match &held.standing {
             Standing::Recorded => {}
             Standing::Waiting(submission) => {
-                if !self.write(submission).await.unwrap_or(false) {
+                if !self.write_waiting(held, submission).await.unwrap_or(false) {
                     return false;
                 }
                 self.shelf.mark_recorded(lock.id);

@@ -114,5 +114,5 @@ pub(super) async fn lock(world: &World, target: &str) -> crate::locks::Lock {
         reason: "an incident".to_owned(),
         ttl: None,
     };
-    world.locks.set(&olga, new).await.unwrap().lock
+    world.locks.set(&olga, new, None).await.unwrap().lock
 }

@@ -221,16 +221,17 @@ async fn a_repeated_request_is_one_request_and_another_body_is_a_mistake() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_ids_does_not_make_the_log_grow() {
+async fn a_guessed_id_is_written_down_whether_or_not_there_is_something_of_that_name() {
     let world = World::new().await;
-    let size = world.log.size();
     let sam = world.caller("customer|sam");
     let unknown = ElevationId::new(world.now(), &crate::entropy::SystemEntropy::new()).unwrap();
-    assert!(matches!(world.glass.show(&sam, unknown).await, Err(BreakGlassError::NotFound)));
-    assert!(matches!(world.approve(&sam, unknown).await, Err(BreakGlassError::NotFound)));
-    assert_eq!(world.log.size(), size);
-    // One that exists looks the same and is written down.
-    let id = world.request().await.id;
-    assert!(matches!(world.glass.show(&sam, id).await, Err(BreakGlassError::NotFound)));
-    assert_eq!(world.last_refusal().await, ("view".to_owned(), "not_visible".to_owned()));
+    let hidden = world.request().await.id;
+    for (id, reason) in [(unknown, "unknown_elevation"), (hidden, "not_visible")] {
+        let size = world.log.size();
+        assert!(matches!(world.glass.show(&sam, id).await, Err(BreakGlassError::NotFound)));
+        assert_eq!(world.last_refusal().await, ("view".to_owned(), reason.to_owned()));
+        assert!(matches!(world.approve(&sam, id).await, Err(BreakGlassError::NotFound)));
+        assert_eq!(world.last_refusal().await, ("approve".to_owned(), reason.to_owned()));
+        assert_eq!(world.log.size(), size + 2);
+    }
 }

@@ -103,19 +103,19 @@ async fn a_reason_and_a_time_have_bounds() {
     let room = Room::new().await;
     let olga = room.caller("olga");
     for reason in [String::new(), " \n".to_owned(), "x".repeat(2_001)] {
-        let refusal = room.book.set(&olga, NewLock { reason, ..new("all") }).await.unwrap_err();
+        let refusal = room.book.set(&olga, NewLock { reason, ..new("all") }, None).await.unwrap_err();
         assert!(matches!(refusal, LockError::Invalid { code: "bad_reason", .. }), "{refusal:?}");
     }
     for ttl in
         [Duration::ZERO, Duration::from_millis(999), LONGEST_TTL + Duration::from_secs(1), Duration::MAX]
     {
-        let refusal = room.book.set(&olga, NewLock { ttl: Some(ttl), ..new("all") }).await.unwrap_err();
+        let refusal = room.book.set(&olga, NewLock { ttl: Some(ttl), ..new("all") }, None).await.unwrap_err();
         assert!(matches!(refusal, LockError::Invalid { code: "bad_ttl", .. }), "{refusal:?}");
     }
     assert!(!room.stops());
     // The longest reason, with every byte escaped sixfold, fits an entry.
     let longest = NewLock { reason: "\u{1}".repeat(2_000), ttl: Some(LONGEST_TTL), ..new("all") };
-    assert!(room.book.set(&olga, longest).await.unwrap().recorded);
+    assert!(room.book.set(&olga, longest, None).await.unwrap().recorded);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_thousand_locks_are_enough_and_freezes_do_not_count() {
         let lock =
             Lock { id: LockId::new(room.now(), &SystemEntropy::new()).unwrap(), ..lock_on_olga(&room) };
         let standing = if n == 0 { Standing::Frozen } else { Standing::Recorded };
-        room.book.shelf.add(Held { lock, standing }, usize::MAX);
+        room.book.shelf.put(Held { lock, standing, answer: None }, usize::MAX);
     }
     room.set("olga", "all").await.unwrap();
     let refusal = room.set("olga", "all").await.unwrap_err();

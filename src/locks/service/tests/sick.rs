@@ -77,7 +77,7 @@ async fn a_caller_who_goes_away_leaves_the_lock_in_force_and_recorded_once() {
     let room = Room::new().await;
     let caller = room.caller("olga");
     {
-        let mut setting = Box::pin(room.book.set(&caller, new("all")));
+        let mut setting = Box::pin(room.book.set(&caller, new("all"), None));
         // Until the entry waits for its commit, and no further.
         assert!(futures_util::poll!(setting.as_mut()).is_pending());
     }

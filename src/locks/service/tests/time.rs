@@ -6,7 +6,11 @@ const HOUR: Duration = Duration::from_hours(1);
 
 impl Room {
     async fn set_for(&self, ttl: Duration) -> Lock {
-        self.book.set(&self.caller("olga"), NewLock { ttl: Some(ttl), ..new("all") }).await.unwrap().lock
+        self.book
+            .set(&self.caller("olga"), NewLock { ttl: Some(ttl), ..new("all") }, None)
+            .await
+            .unwrap()
+            .lock
     }
 }
 
