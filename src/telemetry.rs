@@ -114,6 +114,17 @@ pub fn describe() {
         "How far the clock is behind what was seen before, beyond the bound: nothing is issued; 0 when it is fine"
     );
     describe_counter!("tidegate_clock_rollbacks_total", "How often the clock stepped back beyond the bound");
+    describe_counter!("tidegate_elevations_total", "Changes of elevations, by event");
+    describe_gauge!("tidegate_elevations_open", "Elevations that wait for something or are active");
+    describe_gauge!("tidegate_elevations_active", "Elevations whose window is open");
+    describe_counter!(
+        "tidegate_elevation_refused_total",
+        "What people who had signed in tried and did not get, by stable reason"
+    );
+    describe_counter!(
+        "tidegate_sessions_end_failures_total",
+        "Early ends of AWS sessions that AWS did not take; each is tried again"
+    );
     describe_gauge!("tidegate_locks_active", "Locks in force");
     describe_gauge!(
         "tidegate_locks_unrecorded",

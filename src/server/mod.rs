@@ -126,6 +126,7 @@ pub async fn start(settings: Settings, ports: Ports) -> Result<Running, StartErr
     let metrics = build::metrics_recorder();
     let rooms = Arc::new(Box::pin(Rooms::build(settings, tls.clone(), ports)).await?);
     rooms.record_start().await?;
+    rooms.break_glass.remember_open().await?;
     let doors = rooms.doors();
     let api = Arc::clone(&doors.api);
     let max_connections = server.limits.max_connections;

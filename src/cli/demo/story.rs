@@ -35,7 +35,8 @@ impl<'a> Story<'a> {
         self.another_namespace_is_refused().await?;
         self.break_glass().await?;
         self.the_log_is_verified().await?;
-        self.output.line("\nNobody held a standing key; access ended by itself, to the second. Every credential and every refusal of somebody known is in the log; the stranger, whom\nnobody knows, was only counted.")?;
+        self.output.line("\nNobody held a standing key; access ended by itself, to the second. Every credential and every refusal of\n\
+             somebody known is in the log; the stranger, whom nobody knows, was only counted.")?;
         self.output.json(&self.steps)
     }
 
