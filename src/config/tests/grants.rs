@@ -88,7 +88,7 @@ fn what_aws_would_refuse_is_refused_here() {
         (tags("{ A = \"v\", a = \"v\" }"), "twice", ""),
         (
             tags("{ \"tidegate:elevation\" = \"elv-1\" }"),
-            "grants[1].session_tags.tidegate:elevation: `tidegate:elevation` is the broker's own tag",
+            "grants[1].session_tags.\"tidegate:elevation\": `tidegate:elevation` is the broker's own tag",
             "another name",
         ),
         (tags("{ \"Tidegate:Approvals\" = \"9\" }"), "`Tidegate:Approvals` is the broker's own tag", ""),

@@ -261,7 +261,7 @@ async fn nothing_that_was_in_flight_is_recorded_after_the_lock() {
     let mut refused = 0;
     for mint in minting {
         match mint.await.unwrap() {
-            // The lock came while its commit was under way: recorded, but nothing may be delivered.
+            // Committed before the lock; no receipt when the lock came before it was given.
             Ok(_) | Err(RecordError::Unavailable) => {}
             Err(RecordError::Overtaken(crate::audit::Overtaken::Lock)) => refused += 1,
             Err(other) => panic!("{other}"),
