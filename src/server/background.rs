@@ -95,7 +95,10 @@ async fn forget(rooms: Arc<Rooms>) {
     rooms.abuse.forget_idle();
     let (store, at) = (&rooms.store, rooms.clock.now());
     purge("expired replay claims", || store.purge_claims(at, PURGE_AT_ONCE)).await;
-    purge("answers, revoked tokens and locks that ended", || store.purge_breakglass(at.minus(REMEMBERED), PURGE_AT_ONCE)).await;
+    purge("answers, revoked tokens and locks that ended", || {
+        store.purge_breakglass(at.minus(REMEMBERED), PURGE_AT_ONCE)
+    })
+    .await;
 }
 
 async fn purge<F>(what: &str, once: impl Fn() -> F)

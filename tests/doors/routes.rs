@@ -9,7 +9,11 @@ const UNKNOWN: &str = "01a204b4-7a5e-7994-8652-29cf5b8dd4ce";
 
 fn concrete(route: &Route) -> String {
     let kind = if route.path.starts_with("/v1/locks") { "lck-" } else { "elv-" };
-    route.path.replace("{*path}", "0/000").replace("{id}", &format!("{kind}{UNKNOWN}")).replace("{index}", "0")
+    route
+        .path
+        .replace("{*path}", "0/000")
+        .replace("{id}", &format!("{kind}{UNKNOWN}"))
+        .replace("{index}", "0")
 }
 
 /// A body that the route takes.
@@ -48,7 +52,11 @@ fn whatever_changes_something_authenticates_and_writes_an_entry() {
         let silent = matches!(route.writes, Writes::Nothing);
         assert!(!open || route.method == "GET", "{} is open and changes something", route.path);
         let asks = route.path == "/oauth2/introspect";
-        assert!(route.method == "GET" || asks || !silent, "{} changes something and writes nothing", route.path);
+        assert!(
+            route.method == "GET" || asks || !silent,
+            "{} changes something and writes nothing",
+            route.path
+        );
     }
 }
 
@@ -93,7 +101,9 @@ async fn a_person_without_any_right_gets_nothing_out_of_any_route() {
                 ("GET", "/v1/grants") => assert_eq!(answer.done()["grants"], json!([])),
                 ("GET", "/v1/whoami") => assert_eq!(answer.done()["subject"], "zoe"),
                 (_, path) if path.contains("{id}") => drop(answer.problem(404, "not_found")),
-                _ => assert_eq!((answer.status, &answer.body["status"]), (403, &json!(403)), "{}", answer.body),
+                _ => {
+                    assert_eq!((answer.status, &answer.body["status"]), (403, &json!(403)), "{}", answer.body)
+                }
             }
         }
     }

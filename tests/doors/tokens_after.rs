@@ -40,7 +40,9 @@ async fn who_has_not_signed_in_learns_and_revokes_nothing() {
         // The broker's own token proves nothing about who shows it here.
         world.post_token(door, &ours, &[("token", &ours)]).await.refused(401, "invalid_client");
         let caller = world.token("billing");
-        for form in [&[][..], &[("token", "")], &[("token", "a"), ("token", "a")], &[("token", "a"), ("x", "y")]] {
+        for form in
+            [&[][..], &[("token", "")], &[("token", "a"), ("token", "a")], &[("token", "a"), ("x", "y")]]
+        {
             world.post_token(door, &caller, form).await.refused(400, "invalid_request");
         }
     }
@@ -54,7 +56,10 @@ async fn an_active_token_is_described_and_everything_else_is_only_inactive() {
     let said = world.introspect(&ours).await;
     assert_eq!((&said["active"], &said["token_type"]), (&json!(true), &json!("Bearer")));
     assert_eq!(said["sub"], "cluster|system:serviceaccount:billing:app");
-    assert_eq!((&said["aud"], &said["scope"]), (&json!("https://ledger.internal"), &json!("ledger.read ledger.write")));
+    assert_eq!(
+        (&said["aud"], &said["scope"]),
+        (&json!("https://ledger.internal"), &json!("ledger.read ledger.write"))
+    );
     assert_eq!(said["exp"], world.seconds() + 300);
     let foreign = world.token("billing");
     let changed = format!("{}A", &ours[..ours.len() - 1]);
@@ -95,7 +100,10 @@ async fn a_token_of_an_elevation_counts_until_the_elevation_is_revoked_or_frozen
     let body = json!({ "target": { "elevation": id }, "reason": "INC-42 is suspicious" });
     let lock = world.api(&lea, "POST", "/v1/locks", body).await.done();
     assert_eq!(world.introspect(&token).await["active"], false);
-    world.api(&lea, "DELETE", &format!("/v1/locks/{}", lock["id"].as_str().unwrap()), Value::Null).await.done();
+    world
+        .api(&lea, "DELETE", &format!("/v1/locks/{}", lock["id"].as_str().unwrap()), Value::Null)
+        .await
+        .done();
     assert_eq!(world.introspect(&token).await["active"], true);
     world.act(&lea, &id, "revoke", json!({ "reason": "enough of that" })).await.done();
     assert_eq!(world.introspect(&token).await, json!({ "active": false }));
