@@ -31,8 +31,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn in_folder(folder: TempDir) -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             clock: Arc::new(ManualClock::at(START)),
             pkcs8: NoteSigner::generate_pkcs8().unwrap().to_vec(),
         }

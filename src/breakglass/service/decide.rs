@@ -1,5 +1,7 @@
 //! Approvers decide. Who they are comes from their token, when from the request's own moment, never from its body.
 
+use std::time::Duration;
+
 use super::commit::{MOST_TRIES, Planned, Under};
 use super::judge::{Bench, Requester};
 use super::questions::{About, Deed};
@@ -10,6 +12,9 @@ use crate::breakglass::{Approval, Change, ChangeRefusal, Elevation, Tally};
 use crate::ids::ElevationId;
 use crate::people::Caller;
 use crate::store::AnswerRow;
+
+/// The shortest access that can be approved.
+const LEAST: Duration = Duration::from_secs(1);
 
 impl BreakGlass {
     /// One more yes. With enough of them the window is fixed, and opens at once unless it begins later.
@@ -106,7 +111,8 @@ impl BreakGlass {
         })
     }
 
-    /// An approver says no.
+    /// An approver says no. Whoever could approve no more than a shorter version of it can deny it too: a no is not worth
+    /// less than the smallest yes.
     pub async fn deny(
         &self,
         caller: &Caller,
@@ -116,7 +122,9 @@ impl BreakGlass {
     ) -> Result<Outcome, BreakGlassError> {
         let decide = |current: &Elevation| {
             must_be_an_approver(caller, current)?;
-            self.may_with(caller, current, Deed::Approve(current.duration())).map(Some)
+            let all = self.may_with(caller, current, Deed::Approve(current.duration()));
+            all.or_else(|refusal| self.may_with(caller, current, Deed::Approve(LEAST)).map_err(|_| refusal))
+                .map(Some)
         };
         self.stop(caller, id, Change::Denied, Some(reason), keyed, &decide).await
     }

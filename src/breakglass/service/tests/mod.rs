@@ -2,6 +2,7 @@
 
 mod clockwork;
 mod cloud;
+mod model;
 mod people;
 mod races;
 mod reading;

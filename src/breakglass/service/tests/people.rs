@@ -85,6 +85,26 @@ async fn people_who_may_see_and_not_decide_are_told_so_and_strangers_are_told_no
 }
 
 #[tokio::test]
+async fn who_may_approve_only_a_shorter_version_may_deny_the_long_one() {
+    let world = World::new().await;
+    let id = world.request().await.id;
+    let rule = r#"principal in Tidegate::Group::"customer/approvers" || "#;
+    world.set_policy(&POLICY.replacen(
+        &format!("when {{ {rule}"),
+        &format!(r#"when {{ (principal.subject == "fay" && context.duration <= duration("30m")) || "#),
+        1,
+    ));
+    // Bob may not even approve a second of it.
+    assert_eq!(world.glass.deny(&world.bob(), id, "no".into(), None).await.unwrap_err().code(), "policy");
+    let fay = world.caller("customer|fay");
+    assert_eq!(world.approve(&fay, id).await.unwrap_err().code(), "policy");
+    world.glass.deny(&fay, id, "no".into(), None).await.unwrap();
+    assert_eq!(world.state(id).await, StateName::Denied);
+    let entry = world.last_entry().await;
+    assert_eq!(entry["policy"]["decided_by"], serde_json::json!(["customer/people.cedar#approve"]));
+}
+
+#[tokio::test]
 async fn only_the_requester_withdraws_and_gives_back() {
     let world = World::new().await;
     let id = world.request().await.id;

@@ -57,8 +57,17 @@ pub(super) struct World {
     pub(super) log: AuditLog,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) catalog: Arc<Catalog>,
+    people: Arc<People>,
     pub(super) locks: Arc<LockBook>,
     pub(super) glass: Arc<BreakGlass>,
+}
+
+/// What a broker knows from its files.
+struct Configured {
+    policy: Arc<PolicyEngine>,
+    catalog: Arc<Catalog>,
+    people: Arc<People>,
+    settings: Settings,
 }
 
 /// What a broker is started with.
@@ -88,19 +97,25 @@ impl World {
 
     /// As after a restart, when the bench had a broker before.
     pub(super) async fn with(bench: Bench, start: Start) -> Self {
-        let store = bench.store().await;
-        let log = bench.log_on(Arc::clone(&store)).await;
         let catalog = Arc::new(Catalog::new(start.grants).unwrap());
         if !policy_file(&bench).exists() {
             write_policy(&bench, POLICY);
         }
         let dir = bench.folder.path().join("policies");
         let policy = Arc::new(PolicyEngine::load(&policy::Settings { dir }, &catalog).unwrap());
-        let entropy = Arc::new(SystemEntropy::new());
         let issuers = vec![issuer("customer", start.customer_may_approve), issuer("vendor", false)];
-        let federation =
-            Federation::new(issuers, Arc::clone(&bench.clock) as _, Arc::clone(&entropy) as _).unwrap();
+        let entropy = Arc::new(SystemEntropy::new());
+        let federation = Federation::new(issuers, Arc::clone(&bench.clock) as _, entropy).unwrap();
         let people = Arc::new(People::new(Arc::new(federation)));
+        let configured = Configured { policy, catalog, people, settings: start.settings };
+        Self::on(bench, configured, start.sessions).await
+    }
+
+    async fn on(bench: Bench, configured: Configured, sessions: Option<SessionEnder>) -> Self {
+        let Configured { policy, catalog, people, settings } = configured;
+        let store = bench.store().await;
+        let log = bench.log_on(Arc::clone(&store)).await;
+        let entropy = Arc::new(SystemEntropy::new());
         let locks = LockBook::open(
             Arc::clone(&store),
             log.clone(),
@@ -115,16 +130,16 @@ impl World {
             audit: log.clone(),
             policy: Arc::clone(&policy),
             catalog: Arc::clone(&catalog),
-            people,
+            people: Arc::clone(&people),
             locks: Arc::clone(&locks),
             high_water: Arc::new(HighWater::new(log.last_at(), Duration::from_secs(30))),
             entropy,
             clock: Arc::clone(&bench.clock) as _,
-            settings: start.settings,
+            settings,
             hooks: vec![HookId(Fingerprint::of(b"hook"))],
-            sessions: start.sessions,
+            sessions,
         });
-        Self { bench, store, log, policy, catalog, locks, glass: Arc::new(glass) }
+        Self { bench, store, log, policy, catalog, people, locks, glass: Arc::new(glass) }
     }
 
     /// The process ends and another one starts on the same file.
@@ -133,10 +148,19 @@ impl World {
     }
 
     pub(super) async fn restart_with(self, start: Start) -> Self {
-        let Self { bench, store, log, policy, catalog, locks, glass } = self;
+        let Self { bench, store, log, policy, catalog, people, locks, glass } = self;
         log.drain().await;
-        drop((store, log, policy, catalog, locks, glass));
+        drop((store, log, policy, catalog, people, locks, glass));
         Self::with(bench, start).await
+    }
+
+    /// The same, and what is only read from files (policies, grants, issuers) is not read again: that is what takes time.
+    pub(super) async fn restart_quickly(self) -> Self {
+        let Self { bench, store, log, policy, catalog, people, locks, glass } = self;
+        log.drain().await;
+        drop((store, log, locks, glass));
+        let configured = Configured { policy, catalog, people, settings: Settings::default() };
+        Self::on(bench, configured, None).await
     }
 
     pub(super) fn now(&self) -> Moment {
