@@ -91,7 +91,7 @@ async fn who_may_approve_only_a_shorter_version_may_deny_the_long_one() {
     let rule = r#"principal in Tidegate::Group::"customer/approvers" || "#;
     world.set_policy(&POLICY.replacen(
         &format!("when {{ {rule}"),
-        &format!(r#"when {{ (principal.subject == "fay" && context.duration <= duration("30m")) || "#),
+        r#"when { (principal.subject == "fay" && context.duration <= duration("30m")) || "#,
         1,
     ));
     // Bob may not even approve a second of it.

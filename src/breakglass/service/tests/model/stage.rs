@@ -84,7 +84,7 @@ impl Stage {
         }
         self.rule(Rules::Full);
         self.compare().await?;
-        self.set_clock(self.oracle.seen.max(self.oracle.commit()) + DAY)?;
+        self.set_clock(self.oracle.seen.max(self.oracle.commit()) + DAY);
         self.sweep().await;
         self.compare().await?;
         for life in &self.oracle.lives {
@@ -127,8 +127,14 @@ impl Stage {
                 self.rule(*rules);
                 Ok(())
             }
-            Step::Forward(millis) => self.set_clock(self.oracle.now + millis),
-            Step::Back(millis) => self.set_clock(self.oracle.now - millis),
+            Step::Forward(millis) => {
+                self.set_clock(self.oracle.now + millis);
+                Ok(())
+            }
+            Step::Back(millis) => {
+                self.set_clock(self.oracle.now - millis);
+                Ok(())
+            }
             Step::Lift(_) => Ok(()),
             _ if self.ids.is_empty() => Ok(()),
             step => self.take_on_one(step).await,
@@ -166,10 +172,10 @@ impl Stage {
                     Edge::Opening => life.window.map(|(start, _)| start),
                     Edge::Warning => life.window.map(|(_, end)| end - 300_000),
                 };
-                match to {
-                    Some(to) if to + beside > self.oracle.now => self.set_clock(to + beside),
-                    _ => Ok(()),
+                if let Some(to) = to.map(|to| to + beside).filter(|to| *to > self.oracle.now) {
+                    self.set_clock(to);
                 }
+                Ok(())
             }
             other => unreachable!("{other:?}"),
         }
@@ -421,10 +427,9 @@ impl Stage {
         }
     }
 
-    fn set_clock(&mut self, to: At) -> Checked {
+    fn set_clock(&mut self, to: At) {
         self.world().bench.clock.set(Moment::from_unix_millis(to));
         self.oracle.now = to;
-        Ok(())
     }
 
     /// What is stored is what the model says, nothing more and nothing less.
