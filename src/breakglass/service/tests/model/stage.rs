@@ -9,25 +9,22 @@ use proptest::test_runner::TestCaseError;
 use super::history::{Cut, Edge, Rules, Scopes, Step, Target, Who};
 use super::oracle::{Ask, At, Locked, Oracle, Reasons, Stand};
 use super::record::{Auditor, mint_entry};
+use super::words::{agreed, keyed, names, reason_of, span, text_of, yes};
 use crate::audit::tests::Bench;
 use crate::audit::{Effect, Submission};
 use crate::breakglass::service::tests::world::*;
-use crate::breakglass::service::{
-    Approve, BreakGlassError, IdempotencyKey, Keyed, NewRequest, OpenWindow, Outcome, WindowError,
-};
-use crate::breakglass::{Change, Elevation, Narrowing};
+use crate::breakglass::service::{BreakGlassError, IdempotencyKey, NewRequest, OpenWindow, Outcome};
+use crate::breakglass::{Change, Elevation};
 use crate::clock::Moment;
 use crate::ids::{ElevationId, GrantName, LockId};
 use crate::locks::OwnedSubjects;
 use crate::locks::service::NewLock;
 use crate::people::Caller;
-use crate::secret::Fingerprint;
 use crate::store::ElevationGuard;
 
 type Checked = Result<(), TestCaseError>;
 
 const DAY: At = 86_400_000;
-const NAMES: [&str; 3] = ["read", "write", "root"];
 
 /// A mint that was decided on and is not written yet.
 struct Ticket {
@@ -373,7 +370,7 @@ impl Stage {
         let ttl = minutes.map(Duration::from_mins);
         let new = NewLock { target: target.parse().unwrap(), reason: "an incident".to_owned(), ttl };
         let olga = self.world().caller("customer|olga");
-        let view = self.world().locks.set(&olga, new).await.unwrap();
+        let view = self.world().locks.set(&olga, new, None).await.unwrap();
         prop_assert!(view.recorded);
         self.locks.push(view.lock.id);
         self.oracle.locks.push((on, view.lock.until.map(Moment::unix_millis)));
@@ -471,67 +468,4 @@ impl Stage {
         self.keys += 1;
         IdempotencyKey::new(&format!("key-{}", self.keys)).unwrap()
     }
-}
-
-/// Done, and nothing spoke against it; or refused, for a reason that holds.
-fn agreed(
-    reasons: &Reasons,
-    answer: Result<Outcome, BreakGlassError>,
-) -> Result<Option<Elevation>, TestCaseError> {
-    match answer {
-        Ok(outcome) => {
-            prop_assert!(reasons.is_empty(), "done in spite of {reasons:?}");
-            prop_assert!(outcome.recorded);
-            Ok(Some(outcome.elevation))
-        }
-        Err(error) => {
-            prop_assert!(reasons.contains(error.code()), "{error:?}, but what holds is {reasons:?}");
-            Ok(None)
-        }
-    }
-}
-
-fn reason_of(error: &WindowError) -> &'static str {
-    match error {
-        WindowError::NoElevation => "no_elevation",
-        WindowError::Ambiguous => "ambiguous",
-        WindowError::GrantChanged(_) => "grant_changed",
-        WindowError::QuorumLost(_) => "quorum_lost",
-        WindowError::Locked => "locked",
-        WindowError::Unavailable(_) => "unavailable",
-    }
-}
-
-fn keyed<'a>(key: &'a IdempotencyKey, route: &'static str) -> Keyed<'a> {
-    Keyed { key, route, body: Fingerprint::of(b"the same body") }
-}
-
-fn yes(cut: Cut) -> Approve {
-    let duration = cut.seconds.map(|seconds| span(seconds * 1_000));
-    let scope = cut.scopes.map(|scopes| scope(&names(scopes)));
-    Approve { comment: None, narrowing: Narrowing { duration, scope } }
-}
-
-fn names(scopes: Scopes) -> Vec<&'static str> {
-    NAMES.into_iter().enumerate().filter(|(bit, _)| scopes & (1 << bit) != 0).map(|(_, name)| name).collect()
-}
-
-fn span(millis: At) -> Duration {
-    Duration::from_millis(millis.unsigned_abs())
-}
-
-fn text_of(rules: Rules) -> String {
-    const BY: &str = r#"principal in Tidegate::Group::"customer/approvers" || principal in Tidegate::Group::"vendor/approvers" };
-@id("two")"#;
-    assert!(POLICY.contains(BY));
-    let who = match rules {
-        Rules::Empty => r#"principal in Tidegate::Group::"customer/nobody""#,
-        _ => {
-            r#"(principal in Tidegate::Group::"customer/approvers" || principal in Tidegate::Group::"vendor/approvers")"#
-        }
-    };
-    let but = if rules == Rules::WithoutBob { r#" && principal.subject != "bob""# } else { "" };
-    let short = r#"(principal.subject != "fay" || context.duration <= duration("30m"))"#;
-    let text = POLICY.replace(BY, &format!("{who}{but} && {short} }};\n@id(\"two\")"));
-    if rules == Rules::Three { text.replace("count >= 2", "count >= 3") } else { text }
 }
