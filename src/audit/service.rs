@@ -93,12 +93,14 @@ pub struct Submission {
     pub effects: Vec<Effect>,
     /// Must hold at the commit.
     pub still_true: Option<StillTrue>,
+    /// The entry's `at` is no earlier: what it tells was decided then, also when the clock has stepped back a little since.
+    pub not_before: Moment,
 }
 
 impl Submission {
     /// An entry alone.
     pub fn new(request_id: RequestId, event: Event) -> Self {
-        Self { request_id, event, effects: Vec::new(), still_true: None }
+        Self { request_id, event, effects: Vec::new(), still_true: None, not_before: Moment::EPOCH }
     }
 
     /// With these effects.
@@ -315,8 +317,9 @@ impl Shared {
         submission: Submission,
         reply: oneshot::Sender<Result<Receipt, RecordError>>,
     ) -> Result<Pending, RecordError> {
-        let Submission { request_id, event, effects, still_true } = submission;
-        let at = self.clock.now().max(self.state.tip.load().last_at.unwrap_or(Moment::EPOCH));
+        let Submission { request_id, event, effects, still_true, not_before } = submission;
+        let floor = self.state.tip.load().last_at.unwrap_or(Moment::EPOCH).max(not_before);
+        let at = self.clock.now().max(floor);
         let id = UniqueId::new(at, self.entropy.as_ref()).map_err(|_| RecordError::Unavailable)?;
         let body = Entry::new(id, at, request_id, &event).encode().ok_or(RecordError::TooLarge)?;
         Ok(Pending { request_id, at, leaf_hash: leaf_hash(&body), body, effects, still_true, reply })

@@ -125,7 +125,7 @@ impl BreakGlass {
         }
         effects.extend(under.answer.cloned().map(Effect::KeepAnswer));
         let submission = Submission::new(under.request_id, news.event()).with(effects);
-        self.services.audit.record(Submission { still_true, ..submission }).await?;
+        self.services.audit.record(Submission { still_true, not_before: under.at, ..submission }).await?;
         metrics::counter!("tidegate_elevations_total", "event" => event_name(change)).increment(1);
         self.keep_in_mind(&next);
         Ok(next)
