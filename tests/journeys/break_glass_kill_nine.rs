@@ -168,7 +168,7 @@ async fn two_hundred_lives_under_kill_nine_lose_no_decision_and_end_once() {
     }
     assert_eq!(told.len(), LIVES);
     assert!(kills >= 5, "only {kills} kills");
-    check(&told, &log::entries(&broker).await);
+    check(&told, &entries_with_every_end(&broker, &told).await);
     broker.verify_log().await;
 }
 
@@ -201,6 +201,24 @@ async fn kill_now_and_then(broker: &mut crate::harness::Broker, done: &AtomicUsi
         kills += 1;
     }
     kills
+}
+
+/// What the clock has ended is shown at once and written down within a second or so.
+async fn entries_with_every_end(broker: &crate::harness::Broker, told: &[Told]) -> Vec<Entry> {
+    let since = Instant::now();
+    loop {
+        let entries = log::entries(broker).await;
+        let is_written = |life: &&Told| {
+            entries.iter().any(|entry| {
+                entry.json["type"] == format!("elevation.{}", life.last)
+                    && entry.json.pointer("/elevation/id").and_then(Value::as_str) == Some(&life.id)
+            })
+        };
+        if told.iter().filter(is_written).count() == told.len() || since.elapsed() > Duration::from_secs(30) {
+            return entries;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn check(told: &[Told], entries: &[Entry]) {

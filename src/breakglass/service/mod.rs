@@ -11,6 +11,8 @@ mod events;
 mod idempotency;
 mod judge;
 mod leave;
+#[cfg(test)]
+mod model;
 mod questions;
 mod read;
 mod record;

@@ -2,11 +2,10 @@
 
 mod clockwork;
 mod cloud;
-mod model;
 mod people;
 mod races;
 mod reading;
 mod refusals;
 mod sick;
 mod windows;
-mod world;
+pub(super) mod world;

@@ -31,7 +31,7 @@ use crate::store::Store;
 
 /// Engineers of both companies may request, up to two hours. Approvers of the customer approve, and so would those of the
 /// vendor, were their issuer not barred. Two are needed.
-pub(super) const POLICY: &str = r#"
+pub(in crate::breakglass::service) const POLICY: &str = r#"
 @id("request") permit(principal, action == Tidegate::Action::"request", resource)
     when { context.duration <= duration("2h") && (principal in Tidegate::Group::"vendor/engineers" || principal in Tidegate::Group::"customer/engineers") };
 @id("approve") permit(principal, action == Tidegate::Action::"approve", resource)
@@ -44,22 +44,22 @@ pub(super) const POLICY: &str = r#"
 @id("lock") permit(principal, action == Tidegate::Action::"lock", resource) when { principal.subject == "olga" };
 "#;
 
-pub(super) const GRANT: &str = "prod-admin";
-pub(super) const OTHER: &str = "prod-read";
-pub(super) const OPEN: &str = "ledger";
+pub(in crate::breakglass::service) const GRANT: &str = "prod-admin";
+pub(in crate::breakglass::service) const OTHER: &str = "prod-read";
+pub(in crate::breakglass::service) const OPEN: &str = "ledger";
 
-pub(super) const MINUTE: Duration = Duration::from_mins(1);
-pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(in crate::breakglass::service) const MINUTE: Duration = Duration::from_mins(1);
+pub(in crate::breakglass::service) const HOUR: Duration = Duration::from_hours(1);
 
-pub(super) struct World {
-    pub(super) bench: Bench,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) log: AuditLog,
-    pub(super) policy: Arc<PolicyEngine>,
-    pub(super) catalog: Arc<Catalog>,
+pub(in crate::breakglass::service) struct World {
+    pub(in crate::breakglass::service) bench: Bench,
+    pub(in crate::breakglass::service) store: Arc<dyn Store>,
+    pub(in crate::breakglass::service) log: AuditLog,
+    pub(in crate::breakglass::service) policy: Arc<PolicyEngine>,
+    pub(in crate::breakglass::service) catalog: Arc<Catalog>,
     people: Arc<People>,
-    pub(super) locks: Arc<LockBook>,
-    pub(super) glass: Arc<BreakGlass>,
+    pub(in crate::breakglass::service) locks: Arc<LockBook>,
+    pub(in crate::breakglass::service) glass: Arc<BreakGlass>,
 }
 
 /// What a broker knows from its files.
@@ -71,12 +71,12 @@ struct Configured {
 }
 
 /// What a broker is started with.
-pub(super) struct Start {
-    pub(super) grants: Vec<Grant>,
-    pub(super) settings: Settings,
+pub(in crate::breakglass::service) struct Start {
+    pub(in crate::breakglass::service) grants: Vec<Grant>,
+    pub(in crate::breakglass::service) settings: Settings,
     /// `customer` may approve, `vendor` may not, unless this says otherwise.
-    pub(super) customer_may_approve: bool,
-    pub(super) sessions: Option<SessionEnder>,
+    pub(in crate::breakglass::service) customer_may_approve: bool,
+    pub(in crate::breakglass::service) sessions: Option<SessionEnder>,
 }
 
 impl Default for Start {
@@ -91,12 +91,12 @@ impl Default for Start {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(in crate::breakglass::service) async fn new() -> Self {
         Self::with(Bench::new(), Start::default()).await
     }
 
     /// As after a restart, when the bench had a broker before.
-    pub(super) async fn with(bench: Bench, start: Start) -> Self {
+    pub(in crate::breakglass::service) async fn with(bench: Bench, start: Start) -> Self {
         let catalog = Arc::new(Catalog::new(start.grants).unwrap());
         if !policy_file(&bench).exists() {
             write_policy(&bench, POLICY);
@@ -143,11 +143,11 @@ impl World {
     }
 
     /// The process ends and another one starts on the same file.
-    pub(super) async fn restart(self) -> Self {
+    pub(in crate::breakglass::service) async fn restart(self) -> Self {
         self.restart_with(Start::default()).await
     }
 
-    pub(super) async fn restart_with(self, start: Start) -> Self {
+    pub(in crate::breakglass::service) async fn restart_with(self, start: Start) -> Self {
         let Self { bench, store, log, policy, catalog, people, locks, glass } = self;
         log.drain().await;
         drop((store, log, policy, catalog, people, locks, glass));
@@ -155,7 +155,7 @@ impl World {
     }
 
     /// The same, and what is only read from files (policies, grants, issuers) is not read again: that is what takes time.
-    pub(super) async fn restart_quickly(self) -> Self {
+    pub(in crate::breakglass::service) async fn restart_quickly(self) -> Self {
         let Self { bench, store, log, policy, catalog, people, locks, glass } = self;
         log.drain().await;
         drop((store, log, locks, glass));
@@ -163,27 +163,27 @@ impl World {
         Self::on(bench, configured, None).await
     }
 
-    pub(super) fn now(&self) -> Moment {
+    pub(in crate::breakglass::service) fn now(&self) -> Moment {
         self.bench.clock.now()
     }
 
-    pub(super) fn advance(&self, span: Duration) {
+    pub(in crate::breakglass::service) fn advance(&self, span: Duration) {
         self.bench.clock.advance(span);
     }
 
     /// Another policy text takes effect.
-    pub(super) fn set_policy(&self, text: &str) {
+    pub(in crate::breakglass::service) fn set_policy(&self, text: &str) {
         write_policy(&self.bench, text);
         self.policy.reload().unwrap().expect("a new text");
     }
 
     /// Writes fail until [`heal`](Self::heal); what is open can still be read.
-    pub(super) fn make_sick(&self) {
+    pub(in crate::breakglass::service) fn make_sick(&self) {
         let (here, away) = self.files();
         fs::rename(here, away).unwrap();
     }
 
-    pub(super) fn heal(&self) {
+    pub(in crate::breakglass::service) fn heal(&self) {
         let (here, away) = self.files();
         fs::rename(away, here).unwrap();
     }
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// `who` is `issuer|subject`, signed in now. Groups go with the subject.
-    pub(super) fn caller(&self, who: &str) -> Caller {
+    pub(in crate::breakglass::service) fn caller(&self, who: &str) -> Caller {
         let (issuer, subject) = who.split_once('|').unwrap();
         let at = self.now();
         Caller {
@@ -223,57 +223,67 @@ impl World {
         }
     }
 
-    pub(super) fn ann(&self) -> Caller {
+    pub(in crate::breakglass::service) fn ann(&self) -> Caller {
         self.caller("vendor|ann")
     }
 
-    pub(super) fn bob(&self) -> Caller {
+    pub(in crate::breakglass::service) fn bob(&self) -> Caller {
         self.caller("customer|bob")
     }
 
-    pub(super) fn cyd(&self) -> Caller {
+    pub(in crate::breakglass::service) fn cyd(&self) -> Caller {
         self.caller("customer|cyd")
     }
 
-    pub(super) async fn request(&self) -> Elevation {
+    pub(in crate::breakglass::service) async fn request(&self) -> Elevation {
         self.ask(new()).await.unwrap()
     }
 
-    pub(super) async fn ask(&self, new: NewRequest) -> Result<Elevation, BreakGlassError> {
+    pub(in crate::breakglass::service) async fn ask(
+        &self,
+        new: NewRequest,
+    ) -> Result<Elevation, BreakGlassError> {
         self.glass.request(&self.ann(), new, None).await.map(|outcome| outcome.elevation)
     }
 
-    pub(super) async fn approve(&self, who: &Caller, id: ElevationId) -> Result<Outcome, BreakGlassError> {
+    pub(in crate::breakglass::service) async fn approve(
+        &self,
+        who: &Caller,
+        id: ElevationId,
+    ) -> Result<Outcome, BreakGlassError> {
         self.glass.approve(who, id, Approve::default(), None).await
     }
 
     /// Both approvers say yes.
-    pub(super) async fn approved(&self, new: NewRequest) -> Elevation {
+    pub(in crate::breakglass::service) async fn approved(&self, new: NewRequest) -> Elevation {
         let id = self.ask(new).await.unwrap().id;
         self.approve(&self.bob(), id).await.unwrap();
         self.approve(&self.cyd(), id).await.unwrap().elevation
     }
 
-    pub(super) async fn active(&self) -> Elevation {
+    pub(in crate::breakglass::service) async fn active(&self) -> Elevation {
         let elevation = self.approved(new()).await;
         assert_eq!(elevation.state_name(), StateName::Active);
         elevation
     }
 
-    pub(super) async fn stored(&self, id: ElevationId) -> Elevation {
+    pub(in crate::breakglass::service) async fn stored(&self, id: ElevationId) -> Elevation {
         self.store.elevation(id).await.unwrap().unwrap()
     }
 
-    pub(super) async fn state(&self, id: ElevationId) -> StateName {
+    pub(in crate::breakglass::service) async fn state(&self, id: ElevationId) -> StateName {
         self.stored(id).await.state_name()
     }
 
     /// What a mint of Ann's for `grant` would stand on.
-    pub(super) async fn window(&self, named: Option<ElevationId>) -> Result<OpenWindow, WindowError> {
+    pub(in crate::breakglass::service) async fn window(
+        &self,
+        named: Option<ElevationId>,
+    ) -> Result<OpenWindow, WindowError> {
         self.window_of(&self.ann(), GRANT, named).await
     }
 
-    pub(super) async fn window_of(
+    pub(in crate::breakglass::service) async fn window_of(
         &self,
         caller: &Caller,
         grant: &str,
@@ -292,22 +302,22 @@ impl World {
     }
 
     /// Every entry of the log about elevations: `type`, in order, without the `elevation.` in front.
-    pub(super) async fn told(&self) -> Vec<String> {
+    pub(in crate::breakglass::service) async fn told(&self) -> Vec<String> {
         let types = self.entries().await.into_iter().map(|entry| entry["type"].as_str().unwrap().to_owned());
         types.filter_map(|kind| kind.strip_prefix("elevation.").map(str::to_owned)).collect()
     }
 
-    pub(super) async fn entries(&self) -> Vec<Value> {
+    pub(in crate::breakglass::service) async fn entries(&self) -> Vec<Value> {
         let all = self.log.entries(0, 100_000).await.unwrap();
         all.iter().map(|(_, bytes)| serde_json::from_slice(bytes).unwrap()).collect()
     }
 
-    pub(super) async fn last_entry(&self) -> Value {
+    pub(in crate::breakglass::service) async fn last_entry(&self) -> Value {
         self.entries().await.pop().unwrap()
     }
 
     /// The last refusal that was written down: `(attempted, reason)`.
-    pub(super) async fn last_refusal(&self) -> (String, String) {
+    pub(in crate::breakglass::service) async fn last_refusal(&self) -> (String, String) {
         let entry = self.last_entry().await;
         assert_eq!(entry["type"], "elevation.refused", "{entry}");
         let text = |key: &str| entry[key].as_str().unwrap().to_owned();
@@ -315,7 +325,7 @@ impl World {
     }
 }
 
-pub(super) fn new() -> NewRequest {
+pub(in crate::breakglass::service) fn new() -> NewRequest {
     NewRequest {
         grant: GrantName::new(GRANT).unwrap(),
         duration: HOUR,
@@ -326,11 +336,11 @@ pub(super) fn new() -> NewRequest {
     }
 }
 
-pub(super) fn narrow(duration: Option<Duration>, scopes: Option<&[&str]>) -> Approve {
+pub(in crate::breakglass::service) fn narrow(duration: Option<Duration>, scopes: Option<&[&str]>) -> Approve {
     Approve { comment: None, narrowing: Narrowing { duration, scope: scopes.map(scope) } }
 }
 
-pub(super) fn scope(names: &[&str]) -> BTreeSet<Scope> {
+pub(in crate::breakglass::service) fn scope(names: &[&str]) -> BTreeSet<Scope> {
     names.iter().map(|name| Scope::new(name).unwrap()).collect()
 }
 
@@ -346,16 +356,16 @@ fn groups(subject: &str) -> BTreeSet<String> {
     groups.iter().map(|group| (*group).to_owned()).collect()
 }
 
-pub(super) fn id(issuer: &str, subject: &str) -> PrincipalId {
+pub(in crate::breakglass::service) fn id(issuer: &str, subject: &str) -> PrincipalId {
     PrincipalId { issuer: IssuerName::new(issuer).unwrap(), subject: Subject::new(subject).unwrap() }
 }
 
-pub(super) fn grant(name: &str, break_glass: bool, scopes: &[&str]) -> Grant {
+pub(in crate::breakglass::service) fn grant(name: &str, break_glass: bool, scopes: &[&str]) -> Grant {
     let audience = Audience::new("https://x").unwrap();
     grant_of(name, break_glass, GrantKind::Jwt(JwtGrant { audience, scopes: scope(scopes) }))
 }
 
-pub(super) fn grant_of(name: &str, break_glass: bool, kind: GrantKind) -> Grant {
+pub(in crate::breakglass::service) fn grant_of(name: &str, break_glass: bool, kind: GrantKind) -> Grant {
     let five = Lifetime::from_seconds(300).unwrap();
     Grant::new(
         GrantName::new(name).unwrap(),
