@@ -34,6 +34,8 @@ enum Kind {
 
 /// Tags that the broker sets on sessions under an elevation. A policy of AWS may trust them: nobody else writes them.
 const OWN_TAGS: [&str; 2] = ["tidegate:elevation", "tidegate:approvals"];
+/// AWS's limit is 50 for a session.
+const MOST_TAGS_BESIDE_OURS: usize = 50 - OWN_TAGS.len();
 
 /// Keys that only one kind knows.
 const JWT_KEYS: &[&str] = &["audience", "scopes"];
@@ -222,6 +224,16 @@ fn read_aws(section: &Section<'_>, policies: &mut Vec<String>) -> Option<AwsGran
     let tags = read_tags(section);
     let transitive = section.texts("transitive_tags").unwrap_or_default();
     let transitive = transitive.into_iter().map(|at| at.value.to_owned()).collect();
+    if let Some(tags) = &tags
+        && section.flag("break_glass") == Some(true)
+        && tags.len() > MOST_TAGS_BESIDE_OURS
+    {
+        let message = format!(
+            "has {} tags: the broker adds two to a break-glass session, and AWS takes 50",
+            tags.len()
+        );
+        section.fault("session_tags", message, "leave some out");
+    }
     let mut grant = AwsGrant::new(role?.value, session_policy);
     grant.allow_assume_role = section.flag("allow_assume_role").unwrap_or(false);
     grant

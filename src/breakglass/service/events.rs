@@ -74,11 +74,6 @@ impl BreakGlass {
         }
         Ok(page)
     }
-
-    /// Where the log ends now: a reader who wants only news begins here.
-    pub fn events_end(&self) -> u64 {
-        self.services.audit.size()
-    }
 }
 
 /// `credential.issued` names an elevation too, but is no change of it.

@@ -92,6 +92,11 @@ fn what_aws_would_refuse_is_refused_here() {
             "another name",
         ),
         (tags("{ \"Tidegate:Approvals\" = \"9\" }"), "`Tidegate:Approvals` is the broker's own tag", ""),
+        (
+            tags(&format!("{{ {} }}\nbreak_glass = true\nmax_duration = \"1h\"", numbered(49))),
+            "grants[1].session_tags: has 49 tags: the broker adds two",
+            "leave some out",
+        ),
         (tags("{ a = \"{principal\" }"), "grants[1].session_tags.a", "{principal.namespace}"),
         (tags("{ a = 1 }"), "grants[1].session_tags.a: expected a string", ""),
         (tags("{ a = \"b\" }\ntransitive_tags = [\"c\"]"), "transitive tag `c` is no session tag", ""),
@@ -100,6 +105,11 @@ fn what_aws_would_refuse_is_refused_here() {
         (aws("region =", "external_id = \"a b\"\nregion ="), "is no external id", ""),
     ]);
     settings(&aws("region =", "sts_endpoint = \"http://127.0.0.1:5000\"\nexternal_id = \"abc\"\nregion ="));
+}
+
+/// So many session tags with different keys.
+fn numbered(count: usize) -> String {
+    (0..count).map(|n| format!("k{n} = \"v\"")).collect::<Vec<_>>().join(", ")
 }
 
 #[test]

@@ -60,7 +60,7 @@ async fn approve(
     let narrowing = Narrowing { duration: duration.map(|span| span.0), scope };
     let yes = Approve { comment: comment.clone(), narrowing };
     let outcome = door.breakglass.approve(&caller, id, yes, post.keyed("approve")).await;
-    Ok(changed(&outcome.map_err(|error| ApiError::of(error, caller.at))?, caller.at))
+    changed(outcome, caller.at)
 }
 
 async fn deny(
@@ -71,7 +71,7 @@ async fn deny(
 ) -> Result<Response, ApiError> {
     let reason = post.body.reason.clone();
     let outcome = door.breakglass.deny(&caller, id, reason, post.keyed("deny")).await;
-    Ok(changed(&outcome.map_err(|error| ApiError::of(error, caller.at))?, caller.at))
+    changed(outcome, caller.at)
 }
 
 async fn withdraw(
@@ -81,7 +81,7 @@ async fn withdraw(
     post: Post<Nothing>,
 ) -> Result<Response, ApiError> {
     let outcome = door.breakglass.withdraw(&caller, id, post.keyed("withdraw")).await;
-    Ok(changed(&outcome.map_err(|error| ApiError::of(error, caller.at))?, caller.at))
+    changed(outcome, caller.at)
 }
 
 async fn end(
@@ -91,7 +91,7 @@ async fn end(
     post: Post<Nothing>,
 ) -> Result<Response, ApiError> {
     let outcome = door.breakglass.end(&caller, id, post.keyed("end")).await;
-    Ok(changed(&outcome.map_err(|error| ApiError::of(error, caller.at))?, caller.at))
+    changed(outcome, caller.at)
 }
 
 async fn revoke(
@@ -102,5 +102,5 @@ async fn revoke(
 ) -> Result<Response, ApiError> {
     let reason = post.body.reason.clone();
     let outcome = door.breakglass.revoke(&caller, id, reason, post.keyed("revoke")).await;
-    Ok(changed(&outcome.map_err(|error| ApiError::of(error, caller.at))?, caller.at))
+    changed(outcome, caller.at)
 }

@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::values::{Scopes, Span, Time};
 use super::view::ElevationView;
 use crate::breakglass::StateName;
-use crate::breakglass::service::{List, NewRequest, Outcome};
+use crate::breakglass::service::{BreakGlassError, List, NewRequest, Outcome};
 use crate::clock::Moment;
 use crate::http::form::Form;
 use crate::http::routes::{ELEVATION, ELEVATIONS};
@@ -129,8 +129,9 @@ fn read_cursor(text: &str) -> Result<ElevationId, ApiError> {
 }
 
 /// A change of what is there: 200, or 202 while it holds in memory only.
-pub(super) fn changed(outcome: &Outcome, at: Moment) -> Response {
+pub(super) fn changed(outcome: Result<Outcome, BreakGlassError>, at: Moment) -> Result<Response, ApiError> {
+    let outcome = outcome.map_err(|error| ApiError::of(error, at))?;
     let status = if outcome.recorded { StatusCode::OK } else { StatusCode::ACCEPTED };
     let view = ElevationView::of(&outcome.elevation, at).recorded(outcome.recorded);
-    (status, Json(view)).into_response()
+    Ok((status, Json(view)).into_response())
 }

@@ -126,6 +126,25 @@ async fn writes_are_synced_in_full_and_readers_cannot_write() {
 }
 
 #[tokio::test]
+async fn the_write_ahead_log_is_copied_beside_the_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    // Far fewer pages than a commit itself would copy at.
+    for index in 0..400 {
+        append(&store, index, 2_000).await.unwrap();
+    }
+    let database = || std::fs::metadata(folder.path().join("t.db")).unwrap().len();
+    let copied = async {
+        while database() < 300 * 2_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), copied).await;
+    assert!(waited.is_ok(), "only {} bytes were copied", database());
+    assert_eq!(store.head().await.unwrap().size, 400);
+}
+
+#[tokio::test]
 async fn a_full_disk_is_unavailable_and_ends_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;

@@ -75,7 +75,7 @@ async fn the_whole_log_is_the_auditors() {
 #[tokio::test]
 async fn the_stream_tells_each_only_what_they_may_see_and_can_be_resumed() {
     let world = World::new().await;
-    let from = world.glass.events_end();
+    let from = world.log.size();
     let active = world.active().await;
     world
         .glass
