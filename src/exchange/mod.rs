@@ -57,6 +57,8 @@ pub struct ExchangeRequest {
     pub wanted: WantedType,
     /// Which elevation to use, when the caller names one.
     pub elevation: Option<ElevationId>,
+    /// A session policy in IAM's JSON that narrows what the grant allows (STS's own `Policy`); AWS grants only.
+    pub narrowing: Option<String>,
     /// Where the request came from.
     pub source_ip: Option<IpAddr>,
     /// `x5t#S256` of the client's certificate (RFC 8705 §3.1), when it showed one.
@@ -286,6 +288,7 @@ impl Exchange {
             request_id: attempt.request.request_id,
             permit,
             attributes: &attributes,
+            narrowing: attempt.request.narrowing.as_deref(),
             at: attempt.at,
             exact_end: fit::end_of_token(attempt)
                 .filter(|end| *end <= attempt.at.plus(permit.ttl().duration())),

@@ -53,6 +53,12 @@ pub enum OpenCredential {
         session_token: SecretText,
         /// The role that was assumed.
         role_arn: String,
+        /// `RoleSessionName`
+        session_name: String,
+        /// `AssumedRoleId`, as STS gave it: `AROA…:<session name>`.
+        assumed_role_id: Option<String>,
+        /// `PackedPolicySize`, as STS gave it.
+        packed_policy_percent: Option<i32>,
         /// When every request starts to be denied.
         expires_at: Moment,
     },

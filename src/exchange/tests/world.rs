@@ -134,6 +134,7 @@ impl World {
             lifetime: None,
             wanted: WantedType::Any,
             elevation: None,
+            narrowing: None,
             source_ip: None,
             client_cert: None,
         }

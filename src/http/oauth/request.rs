@@ -64,6 +64,7 @@ impl TokenRequest {
             lifetime: lifetime(&mut form)?,
             wanted: wanted(&mut form)?,
             elevation: elevation(&mut form)?,
+            narrowing: None,
             source_ip: peer.ip,
             client_cert: peer.client_cert.clone(),
         };

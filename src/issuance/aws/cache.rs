@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) secret_access_key: SecretText,
     pub(super) session_token: SecretText,
     pub(super) packed_policy_percent: Option<i32>,
+    /// `AssumedRoleId`
+    pub(super) assumed_role_id: Option<String>,
     pub(super) began_at: Moment,
     pub(super) ends_at: Moment,
 }
@@ -162,6 +164,7 @@ mod tests {
                 secret_access_key: SecretText::new("s".into()),
                 session_token: SecretText::new("t".into()),
                 packed_policy_percent: None,
+                assumed_role_id: None,
                 began_at: Moment::from_unix_seconds(began),
                 ends_at: Moment::from_unix_seconds(began + life),
             };

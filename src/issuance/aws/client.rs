@@ -227,6 +227,7 @@ fn session(plan: &Plan, output: &AssumeRoleOutput) -> Result<Session, IssueError
         secret_access_key: SecretText::new(credentials.secret_access_key().to_owned()),
         session_token: SecretText::new(credentials.session_token().to_owned()),
         packed_policy_percent: packed_percent(output),
+        assumed_role_id: output.assumed_role_user().map(|user| user.assumed_role_id().to_owned()),
         began_at: plan.at(),
         ends_at,
     })

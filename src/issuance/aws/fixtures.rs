@@ -185,7 +185,7 @@ impl Attributes for Namespace {
 
 pub(super) fn order(permit: &Permit, at: Moment) -> AwsOrder<'_> {
     let request_id = RequestId::new(at, &SystemEntropy::new()).unwrap();
-    AwsOrder { request_id, permit, attributes: &Namespace("billing"), at, exact_end: None }
+    AwsOrder { request_id, permit, attributes: &Namespace("billing"), narrowing: None, at, exact_end: None }
 }
 
 pub(super) async fn recorded(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Credential, IssueError> {

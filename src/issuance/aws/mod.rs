@@ -88,6 +88,9 @@ fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
         secret_access_key: session.secret_access_key.clone(),
         session_token: session.session_token.clone(),
         role_arn: plan.role_arn().to_owned(),
+        session_name: plan.session_name().to_owned(),
+        assumed_role_id: session.assumed_role_id.clone(),
+        packed_policy_percent: session.packed_policy_percent,
         expires_at: session.ends_at,
     };
     Credential::seal(order.request_id, facts, secret)

@@ -17,6 +17,8 @@ pub struct AwsOrder<'a> {
     pub permit: &'a Permit,
     /// Fills the grant's templates.
     pub attributes: &'a (dyn Attributes + Sync),
+    /// The caller's own session policy, which may only narrow.
+    pub narrowing: Option<&'a str>,
     /// Now.
     pub at: Moment,
     /// An end that the credential must not pass whatever its lifetime: the subject token's. The elevation's own is in the permit.
@@ -66,6 +68,9 @@ pub enum PlanError {
         /// Why.
         error: TemplateError,
     },
+    /// The caller's own policy cannot be put together with the grant's.
+    #[error("the caller's policy cannot be applied")]
+    Narrowing,
     /// One of AWS's limits.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -135,6 +140,9 @@ pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, P
     // Policy and exchange have refused this already. One forgotten line there must not open what breaks glass.
     if permit.grant().break_glass.is_some() && permit.elevation().is_none() {
         return Err(PlanError::NoElevation);
+    }
+    if order.narrowing.is_some() {
+        return Err(PlanError::Narrowing);
     }
     let granted = granted_statements(grant, order.attributes)?;
     let ends_at = end(order)?;
