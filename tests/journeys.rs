@@ -16,6 +16,8 @@ mod journeys {
     //! One file per promise.
 
     mod aws_access_ends;
+    mod aws_deliveries;
+    mod aws_docs;
     mod aws_plumbing;
     mod aws_sessions_end_early;
     mod break_glass_kill_nine;
@@ -26,6 +28,7 @@ mod journeys {
     mod issuer_key_rotation;
     mod kill_nine;
     mod notification_signature;
+    mod sdk_doors;
     mod secrets_stay_inside;
     mod stranger;
     mod token_exchange_clients;

@@ -19,7 +19,10 @@
 //! clients sign with. It asks the chain before each request, which is harder on the broker than the SDK's own cache.
 
 #![expect(clippy::print_stdout, reason = "its answers are on standard output")]
-#![expect(clippy::disallowed_methods, reason = "a program beside the broker: it has its own clock and environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program beside the broker: it has its own clock and environment"
+)]
 
 use std::error::Error;
 use std::io::BufRead as _;
@@ -45,7 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // For the one request that the SDK does not make itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // What the SDK itself would build, with the one crypto provider of this build.
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
     for line in std::io::stdin().lock().lines() {
         println!("{}", answer(&config, &line?).await);
@@ -83,7 +87,8 @@ async fn credentials(config: &SdkConfig) -> Result<Credentials, Failed> {
 
 async fn whoami(config: &SdkConfig) -> Result<Value, Failed> {
     let asked = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
-    let found = asked.map_err(|error| Failed(error.code().unwrap_or("SdkError").to_owned(), causes(&error)))?;
+    let found =
+        asked.map_err(|error| Failed(error.code().unwrap_or("SdkError").to_owned(), causes(&error)))?;
     Ok(json!({ "arn": found.arn() }))
 }
 
@@ -100,7 +105,11 @@ async fn read(config: &SdkConfig, bucket: &str) -> Result<Value, Failed> {
     let response = request.send().await.map_err(|error| ours(&error))?;
     let good = response.status().is_success();
     let body = response.text().await.map_err(|error| ours(&error))?;
-    if good { Ok(json!({ "body": body })) } else { Err(Failed(element("Code", &body), element("Message", &body))) }
+    if good {
+        Ok(json!({ "body": body }))
+    } else {
+        Err(Failed(element("Code", &body), element("Message", &body)))
+    }
 }
 
 /// The headers that sign `GET url`.
@@ -131,6 +140,7 @@ fn element(name: &str, xml: &str) -> String {
 }
 
 fn causes(error: &(dyn Error + 'static)) -> String {
-    let words: Vec<_> = std::iter::successors(Some(error), |cause| (*cause).source()).map(ToString::to_string).collect();
+    let words: Vec<_> =
+        std::iter::successors(Some(error), |cause| (*cause).source()).map(ToString::to_string).collect();
     words.join(": ")
 }

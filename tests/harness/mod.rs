@@ -11,6 +11,9 @@ pub(crate) mod issuer;
 pub(crate) mod log;
 pub(crate) mod people;
 pub(crate) mod process;
+pub(crate) mod relay;
+pub(crate) mod sdk;
+pub(crate) mod tokens;
 pub(crate) mod tools;
 
 pub(crate) use broker::{Broker, Setup};

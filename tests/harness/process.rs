@@ -1,6 +1,6 @@
 //! A child process that never outlives its guard.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -46,10 +46,23 @@ impl Running {
 
     /// The first of its lines, past and future, that `wanted` takes.
     pub(crate) fn hear<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+        self.hear_after(0, wanted)
+    }
+
+    /// Writes a line to its standard input: the JSON object that it answers with.
+    pub(crate) fn ask(&mut self, line: &str) -> serde_json::Value {
+        let heard = self.heard.state.lock().unwrap().0.len();
+        let stdin = self.child.stdin.as_mut().expect("its standard input is open");
+        let written = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
+        written.unwrap_or_else(|error| panic!("{} does not listen: {error}\n{}", self.name, self.output()));
+        self.hear_after(heard, json_object).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    fn hear_after<T>(&self, skip: usize, wanted: impl Fn(&str) -> Option<T>) -> Result<T, String> {
         let deadline = Instant::now() + READY_WITHIN;
         let mut state = self.heard.state.lock().unwrap();
         loop {
-            if let Some(found) = state.0.iter().find_map(|line| wanted(line)) {
+            if let Some(found) = state.0.iter().skip(skip).find_map(|line| wanted(line)) {
                 return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -63,10 +76,7 @@ impl Running {
 
     /// Like [`Self::hear`], for the JSON line with which our counterparts announce themselves.
     pub(crate) fn announcement(&self) -> serde_json::Value {
-        let json = |line: &str| {
-            serde_json::from_str::<serde_json::Value>(line).ok().filter(serde_json::Value::is_object)
-        };
-        self.hear(json).unwrap_or_else(|why| panic!("{why}"))
+        self.hear(json_object).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Sends the named signal (`TERM`, `HUP`).
@@ -104,6 +114,10 @@ impl Drop for Running {
             println!("--- {} wrote:\n{}", self.name, self.output());
         }
     }
+}
+
+fn json_object(line: &str) -> Option<serde_json::Value> {
+    serde_json::from_str::<serde_json::Value>(line).ok().filter(serde_json::Value::is_object)
 }
 
 fn listen(stream: impl Read + Send + 'static, heard: Arc<Heard>) {

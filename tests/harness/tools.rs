@@ -11,11 +11,16 @@ pub(crate) fn counterparts() -> PathBuf {
 
 /// `python SCRIPT …` in the counterparts' virtual environment.
 pub(crate) fn python(script: &str) -> Command {
-    let interpreter = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python");
-    present(&interpreter);
-    let mut command = Command::new(interpreter);
+    let mut command = in_venv("python");
     command.arg(counterparts().join(script));
-    without_ambient_settings(command)
+    command
+}
+
+/// A program in that environment.
+pub(crate) fn in_venv(program: &str) -> Command {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin").join(program);
+    present(&program);
+    without_ambient_settings(Command::new(program))
 }
 
 /// `node SCRIPT …` beside the counterparts' modules.
@@ -52,7 +57,8 @@ pub(crate) fn ask(command: &mut Command, input: &str) -> (bool, serde_json::Valu
     )
 }
 
-fn present(path: &Path) {
+/// Panics when the counterpart is not there.
+pub(crate) fn present(path: &Path) {
     assert!(
         path.exists(),
         "`{}` is missing: run the tests with ./scripts/test, which installs it",

@@ -1,0 +1,173 @@
+//! Unmodified AWS SDKs at every door, against an AWS that enforces session policies and time: they read what the grant
+//! names and nothing else, their users are told why they are refused, and they are cut off when the window ends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::aws::{Aws, Read};
+use crate::harness::sdk::{Door, Kind, Said, Sdk};
+use crate::harness::{Broker, Company, OidcProvider, Setup};
+
+/// Long enough for every door's SDK to start on a busy machine; what needs no window is done while it is open.
+const WINDOW: &str = "40s";
+
+/// The workload may have one grant. The engineer may ask for another, which one lead opens.
+const POLICY: &str = r#"
+@id("worker")
+permit (principal is Tidegate::Workload, action == Tidegate::Action::"issue", resource == Tidegate::Grant::"orders-read");
+@id("ask")
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/oncall",
+  action in [Tidegate::Action::"request", Tidegate::Action::"issue"], resource == Tidegate::Grant::"orders-fix");
+@id("one")
+permit (principal is Tidegate::Person, action == Tidegate::Action::"activate", resource)
+when { context.approvals.count >= 1 };
+@id("leads")
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/leads", action == Tidegate::Action::"approve", resource);
+"#;
+
+/// A grant that exists and that policy gives nobody.
+const PAYROLL: &str = "arn:aws:iam::000000000000:role/payroll";
+/// What callers of `/sts` call the break-glass grant: its role is that of `orders-read`.
+const FIX: &str = "arn:aws:iam::000000000000:role/orders-fix";
+
+struct World {
+    aws: Aws,
+    staff: Company,
+    broker: Broker,
+    workload: PathBuf,
+    engineer: PathBuf,
+    _issuer: OidcProvider,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (aws, issuer, staff) = (Aws::ministack(), OidcProvider::start(), Company::start());
+        staff.hire("ann", &["oncall"]).await;
+        staff.hire("lea", &["leads"]).await;
+        let broker = Setup::new()
+            .issuer("idp", issuer.url(), "replay = \"reusable\"")
+            .people("staff", staff.url(), "")
+            .aws_grant("orders-read", aws.role_arn(), "orders", "5m")
+            .aws_grant("payroll", PAYROLL, "ledger", "5m")
+            .break_glass_aws("orders-fix", aws.role_arn(), "orders")
+            .tables(&format!("sts_role_arn_alias = \"{FIX}\""))
+            .sts(aws.endpoint(), aws.broker_env())
+            .policy(POLICY)
+            .start();
+        let [workload, engineer] = ["workload.jwt", "engineer.jwt"].map(|name| broker.folder().join(name));
+        // As platforms write them: with and without a line end.
+        fs::write(&workload, issuer.token("es256").await).unwrap();
+        fs::write(&engineer, format!("{}\n", staff.token("ann").await)).unwrap();
+        Self { aws, staff, broker, workload, engineer, _issuer: issuer }
+    }
+
+    /// Every door to the grant for who has that token.
+    fn doors(&self, grant: &str, role_arn: &str, token: &PathBuf) -> Vec<Door> {
+        let url = self.broker.url();
+        vec![Door::container(url, grant, token), Door::sts(url, role_arn, token)]
+    }
+
+    /// Ann asks, Lea approves: when the window ends.
+    async fn open_window(&self) -> String {
+        let call = async |path: &str, who: &str, body: Value| {
+            self.broker.api("POST", path, &self.staff.token(who).await, &body).await
+        };
+        let ask =
+            json!({ "grant": "orders-fix", "duration": WINDOW, "reason": "orders are stuck, case 4711" });
+        let asked = call("/v1/elevations", "ann", ask).await;
+        let path = format!("/v1/elevations/{}/approve", asked.text("/id"));
+        let open = call(&path, "lea", json!({})).await.granted();
+        assert_eq!(open.text("/state"), "active");
+        open.text("/ends_at").to_owned()
+    }
+
+    fn start(&self, kind: Kind, door: &Door) -> Sdk {
+        Sdk::start(kind, self.aws.endpoint(), door)
+    }
+}
+
+/// Does something at every door at once.
+fn each<T: Sync, U: Send>(of: &[T], what: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = of.iter().map(|one| scope.spawn(|| what(one))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn hello() -> Said {
+    Said::Got("hello".to_owned())
+}
+
+/// The whole life of one SDK at every door. `reason` is what its user can read of a denial by policy.
+async fn from_the_first_object_to_the_windows_end(
+    kind: Kind,
+    reason: impl Fn(&str) -> Option<&'static str> + Sync,
+) {
+    let world = World::new().await;
+    let ends = world.open_window().await;
+    let inside = each(&world.doors("orders-fix", FIX, &world.engineer), |door| {
+        let mut sdk = world.start(kind, door);
+        assert_eq!(sdk.read("orders"), hello(), "{kind:?} {}", door.name);
+        let keys = sdk.keys();
+        (sdk, keys)
+    });
+
+    each(&world.doors("orders-read", world.aws.role_arn(), &world.workload), |door| {
+        let mut sdk = world.start(kind, door);
+        assert_eq!(sdk.read("orders"), hello(), "{kind:?} {}", door.name);
+        let forbidden = sdk.read("ledger");
+        assert!(
+            matches!(&forbidden, Said::Refused { code, .. } if code == "AccessDenied"),
+            "{kind:?} {}: {forbidden:?}",
+            door.name
+        );
+    });
+    each(&world.doors("payroll", PAYROLL, &world.workload), |door| {
+        let denied = world.start(kind, door).read("ledger");
+        println!("{kind:?} {}: {denied:?}", door.name);
+        let Said::Refused { message, .. } = denied else { panic!("{kind:?} {}: {denied:?}", door.name) };
+        let said = reason(door.name).is_none_or(|words| message.contains(words));
+        assert!(said, "{kind:?} {}: {message}", door.name);
+    });
+
+    until(&ends).await;
+    for (mut sdk, keys) in inside {
+        let over = sdk.read("orders");
+        println!("{kind:?}: {over:?}");
+        assert!(matches!(over, Said::Refused { .. }), "{kind:?} still reads: {over:?}");
+        // And not because the SDK was so kind as to ask again: AWS refuses the session that it had.
+        assert_eq!(world.aws.read(&keys, ["orders"]), [Read::Refused("AccessDenied".to_owned())]);
+    }
+    // The end was the window's: the role itself may still read.
+    assert_eq!(world.aws.read(world.aws.unscoped(), ["orders"]), [Read::Got("hello".to_owned())]);
+}
+
+async fn until(moment: &str) {
+    let moment: jiff::Timestamp = moment.parse().unwrap();
+    let left = moment.duration_since(jiff::Timestamp::now());
+    assert!(left < jiff::SignedDuration::from_secs(60), "the window is seconds long");
+    tokio::time::sleep(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(50)).await;
+}
+
+#[tokio::test]
+async fn boto3_reads_what_the_grant_names_until_the_window_ends() {
+    from_the_first_object_to_the_windows_end(Kind::Boto3, |_| None).await;
+}
+
+#[tokio::test]
+async fn aws_cli_1_reads_what_the_grant_names_until_the_window_ends() {
+    from_the_first_object_to_the_windows_end(Kind::Cli, |_| None).await;
+}
+
+#[tokio::test]
+async fn javascript_sdk_3_reads_what_the_grant_names_until_the_window_ends() {
+    from_the_first_object_to_the_windows_end(Kind::JavaScript, |_| None).await;
+}
+
+#[tokio::test]
+async fn rust_sdk_reads_what_the_grant_names_until_the_window_ends() {
+    from_the_first_object_to_the_windows_end(Kind::Rust, |_| None).await;
+}
