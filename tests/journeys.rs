@@ -29,6 +29,7 @@ mod journeys {
     mod kill_nine;
     mod notification_signature;
     mod sdk_doors;
+    mod sdk_private_authority;
     mod secrets_stay_inside;
     mod stranger;
     mod token_exchange_clients;

@@ -94,6 +94,15 @@ impl Aws {
         self.world.get("unscoped").unwrap()
     }
 
+    /// URLs of `hello.txt` in each bucket that are good for an hour by themselves, presigned with these credentials.
+    pub(crate) fn presign<const N: usize>(&self, credentials: &Value, buckets: [&str; N]) -> [String; N] {
+        let mut command = tools::python("s3_presign.py");
+        command.args([self.endpoint(), "hello.txt"]).args(buckets);
+        let (good, urls) = tools::ask(&mut command, &credentials.to_string());
+        assert!(good, "boto3 did not run: {urls}");
+        std::array::from_fn(|place| urls[place].as_str().unwrap().to_owned())
+    }
+
     /// Reads `hello.txt` of each bucket with the credentials that the broker answered in `aws`.
     pub(crate) fn read<const N: usize>(&self, credentials: &Value, buckets: [&str; N]) -> [Read; N] {
         let mut command = tools::python("s3_get.py");

@@ -26,6 +26,7 @@ pub(crate) struct Setup {
     policy: String,
     files: Vec<(String, String)>,
     env: Vec<(String, String)>,
+    tls: bool,
 }
 
 impl Setup {
@@ -40,7 +41,30 @@ impl Setup {
             policy: format!("@id(\"worker\")\n{permit}\nwhen {{ principal.subject == \"{SUBJECT}\" }};\n"),
             files: Vec::new(),
             env: Vec::new(),
+            tls: false,
         }
+    }
+
+    /// Serves on `https://localhost` with a certificate of an authority of its own: `ca.pem` in the broker's folder.
+    pub(crate) fn private_authority(mut self) -> Self {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "an authority of our own");
+        let authority =
+            rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        // Python's TLS refuses a certificate that does not name its authority's key.
+        leaf.use_authority_key_identifier_extension = true;
+        leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = leaf.signed_by(&key, &authority).unwrap();
+        for (name, pem) in
+            [("ca.pem", authority.pem()), ("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())]
+        {
+            self.files.push((name.to_owned(), pem));
+        }
+        self.tls = true;
+        self
     }
 
     /// Trusts the issuer at `url` for the audience `tidegate`; `more` are further lines of its table.
@@ -156,7 +180,7 @@ impl Setup {
             fs::write(folder.path().join("tidegate.toml"), self.config(port)).unwrap();
             match serve(folder.path(), &self.env) {
                 Ok((process, ops)) => {
-                    let url = format!("http://127.0.0.1:{port}");
+                    let url = self.url(port);
                     return Broker { process: Some(process), url, ops, env: self.env, folder };
                 }
                 Err(why) if why.to_lowercase().contains("in use") => complaint = why,
@@ -177,14 +201,21 @@ impl Setup {
         fs::set_permissions(&kek, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
+    fn url(&self, port: u16) -> String {
+        if self.tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") }
+    }
+
     /// The public port is known before the start because it is part of the issuer's name.
     fn config(&self, port: u16) -> String {
         let Self { limits, tables, log_level, .. } = self;
+        let (url, files) = (self.url(port), "tls = { cert_file = \"tls.crt\", key_file = \"tls.key\" }");
+        let tls = if self.tls { files } else { "" };
         format!(
             r#"[server]
-issuer = "http://127.0.0.1:{port}"
+issuer = "{url}"
 listen = "127.0.0.1:{port}"
 ops_listen = "127.0.0.1:0"
+{tls}
 
 [server.limits]
 {limits}
