@@ -148,3 +148,21 @@ fn assumes(aws: &Aws, keys: &Value) -> bool {
     assert!(output.status.success() || said.contains("(AccessDenied)"), "{said}");
     output.status.success()
 }
+
+#[tokio::test]
+async fn the_documented_trust_lets_one_grant_of_a_broker_without_an_aws_identity_in() {
+    let (issuer, aws) = (OidcProvider::start(), Aws::ministack());
+    let alias = "sts_role_arn_alias = \"arn:aws:iam::000000000000:role/orders-other\"";
+    let broker = setup(&issuer, &aws)
+        .aws_grant("orders-other", aws.role_arn(), "orders", "10m")
+        .tables(alias)
+        .sts_as(aws.endpoint(), [], "mode = \"web_identity\"")
+        .start();
+    let host = broker.url().strip_prefix("http://").unwrap();
+    let trust = in_this_world(&policies()["trust-web-identity"], &aws, host);
+    roles(&aws, &trust, None);
+    assert!(reads_orders(&broker, &issuer, &aws).await);
+    let other = broker.exchange("orders-other", &issuer.token("es256").await).await;
+    assert_eq!((other.status, other.text("/error")), (400, "invalid_target"), "the subject counts");
+    assert!(broker.output().contains("sts:AssumeRoleWithWebIdentity"), "and AWS is who refused it");
+}
