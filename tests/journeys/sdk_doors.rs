@@ -25,7 +25,8 @@ permit (principal is Tidegate::Person in Tidegate::Group::"staff/oncall",
 permit (principal is Tidegate::Person, action == Tidegate::Action::"activate", resource)
 when { context.approvals.count >= 1 };
 @id("leads")
-permit (principal is Tidegate::Person in Tidegate::Group::"staff/leads", action == Tidegate::Action::"approve", resource);
+permit (principal is Tidegate::Person in Tidegate::Group::"staff/leads",
+  action in [Tidegate::Action::"approve", Tidegate::Action::"view"], resource);
 "#;
 
 /// A grant that exists and that policy gives nobody.
@@ -57,17 +58,23 @@ impl World {
             .sts(aws.endpoint(), aws.broker_env())
             .policy(POLICY)
             .start();
-        let [workload, engineer] = ["workload.jwt", "engineer.jwt"].map(|name| broker.folder().join(name));
-        // As platforms write them: with and without a line end.
-        fs::write(&workload, issuer.token("es256").await).unwrap();
-        fs::write(&engineer, format!("{}\n", staff.token("ann").await)).unwrap();
+        let [workload, engineer] = ["workload", "engineer"].map(|name| broker.folder().join(name));
+        for (who, token) in [(&workload, issuer.token("es256").await), (&engineer, staff.token("ann").await)]
+        {
+            // A token with a line end is no header: SDKs refuse to send it to the container door.
+            fs::write(who.with_extension("jwt"), &token).unwrap();
+            fs::write(who.with_extension("line"), format!("{token}\n")).unwrap();
+        }
         Self { aws, staff, broker, workload, engineer, _issuer: issuer }
     }
 
-    /// Every door to the grant for who has that token.
+    /// Every door to the grant for who has the token in those files.
     fn doors(&self, grant: &str, role_arn: &str, token: &PathBuf) -> Vec<Door> {
         let url = self.broker.url();
-        vec![Door::container(url, grant, token), Door::sts(url, role_arn, token)]
+        vec![
+            Door::container(url, grant, &token.with_extension("jwt")),
+            Door::sts(url, role_arn, &token.with_extension("line")),
+        ]
     }
 
     /// Ann asks, Lea approves: when the window ends.
@@ -139,7 +146,9 @@ async fn from_the_first_object_to_the_windows_end(
         println!("{kind:?}: {over:?}");
         assert!(matches!(over, Said::Refused { .. }), "{kind:?} still reads: {over:?}");
         // And not because the SDK was so kind as to ask again: AWS refuses the session that it had.
-        assert_eq!(world.aws.read(&keys, ["orders"]), [Read::Refused("AccessDenied".to_owned())]);
+        if let Some(keys) = keys {
+            assert_eq!(world.aws.read(&keys, ["orders"]), [Read::Refused("AccessDenied".to_owned())]);
+        }
     }
     // The end was the window's: the role itself may still read.
     assert_eq!(world.aws.read(world.aws.unscoped(), ["orders"]), [Read::Got("hello".to_owned())]);
