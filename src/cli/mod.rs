@@ -8,10 +8,12 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod elevation;
+mod given;
 mod grants;
 pub mod keys;
 mod lock;
 mod logging;
+mod options;
 mod serve;
 mod subject;
 mod terminal;
