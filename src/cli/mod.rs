@@ -8,6 +8,7 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod elevation;
+mod exec;
 mod given;
 mod grants;
 pub mod keys;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::Args),
     /// Exchange this workload's token for a credential.
     Token(token::Args),
+    /// Run a command with a credential in its environment.
+    Exec(exec::Args),
     /// Ask for break-glass access, decide about it, and see how it stands.
     #[command(subcommand)]
     Elevation(elevation::Command),
@@ -94,6 +97,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => multi_thread()?.block_on(serve::run(args, output)),
         Command::Check(args) => args.run(output),
         Command::Token(args) => current_thread()?.block_on(args.run(output)),
+        Command::Exec(args) => args.run(output),
         Command::Elevation(command) => current_thread()?.block_on(command.run(output)),
         Command::Lock(command) => current_thread()?.block_on(command.run(output)),
         Command::Whoami(args) => current_thread()?.block_on(args.run(output)),
