@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::broker::{Broker, TrustFiles};
 use super::subject::SubjectSource;
 use crate::ids::ElevationId;
@@ -15,8 +17,9 @@ use crate::span::parse_duration;
 #[command(next_help_heading = "Who and where")]
 pub(super) struct BrokerArgs {
     /// The broker.
-    #[arg(long, value_name = "URL", env = "TIDEGATE_URL", hide_env_values = true)]
-    pub(super) broker: String,
+    // Required, but for a subcommand that needs none.
+    #[arg(long, value_name = "URL", env = "TIDEGATE_URL", hide_env_values = true, required = true)]
+    broker: Option<String>,
     /// Trust these authorities (PEM) instead of the system's.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CA_FILE", hide_env_values = true)]
     ca_file: Option<PathBuf>,
@@ -65,7 +68,12 @@ pub(super) struct Subject {
 impl BrokerArgs {
     /// Ready to be asked; files that cannot be used are named.
     pub(super) fn open(&self) -> anyhow::Result<Broker> {
-        Broker::at(&self.broker, self.trust())
+        Broker::at(self.url()?, self.trust())
+    }
+
+    /// Where the broker is.
+    pub(super) fn url(&self) -> anyhow::Result<&str> {
+        self.broker.as_deref().context("name the broker with --broker or in TIDEGATE_URL")
     }
 
     /// The files of the connection.
@@ -76,7 +84,7 @@ impl BrokerArgs {
 
     #[cfg(test)]
     pub(super) fn plain(url: &str) -> Self {
-        Self { broker: url.to_owned(), ca_file: None, client_cert_file: None, client_key_file: None }
+        Self { broker: Some(url.to_owned()), ca_file: None, client_cert_file: None, client_key_file: None }
     }
 }
 

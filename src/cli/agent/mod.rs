@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: Option<RunArgs>,
+    run: RunArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -92,10 +92,9 @@ struct RunArgs {
 impl Args {
     /// Serves until it is told to stop, or shows the status.
     pub(super) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
-        match (self.command, self.run) {
-            (Some(Command::Status(args)), _) => args.run(output).await,
-            (None, Some(args)) => args.run(output).await,
-            (None, None) => Ok(usage(output, "name the broker with --broker or in TIDEGATE_URL")),
+        match self.command {
+            Some(Command::Status(args)) => args.run(output).await,
+            None => self.run.run(output).await,
         }
     }
 }

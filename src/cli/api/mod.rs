@@ -90,7 +90,7 @@ enum Attempt {
 impl PersonArgs {
     /// Ready to call.
     pub(super) fn api(&self) -> anyhow::Result<Api> {
-        let base = base_url(&self.broker.broker)?;
+        let base = base_url(self.broker.url()?)?;
         let http = self.broker.trust().read()?.client(&base)?;
         let source = SubjectSource::find(self.subject_token_file.as_deref())?;
         let bearer = Bearer { source, kept: OnceCell::new() };
