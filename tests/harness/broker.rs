@@ -362,9 +362,16 @@ impl Broker {
         }
     }
 
-    /// `tidegate …` with this broker's folder as its working directory.
+    /// `tidegate …` with this broker's folder as its working directory, to be started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = tidegate(self.folder.path());
+        command.args(arguments);
+        command
+    }
+
+    /// The same, run to its end.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        tidegate(self.folder.path()).args(arguments).output().unwrap()
+        self.command(arguments).output().unwrap()
     }
 
     /// The log verifies from the outside, with the verifier key alone.

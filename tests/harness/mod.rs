@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
+pub(crate) mod agent;
 pub(crate) mod aws;
 pub(crate) mod broker;
 pub(crate) mod clients;

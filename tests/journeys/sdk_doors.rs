@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::agent::Agent;
 use crate::harness::aws::{Aws, Read};
 use crate::harness::sdk::{Door, Kind, Said, Sdk};
 use crate::harness::{Broker, Company, OidcProvider, Setup};
@@ -37,10 +38,26 @@ const FIX: &str = "arn:aws:iam::000000000000:role/orders-fix";
 struct World {
     aws: Aws,
     staff: Company,
+    workload: Who,
+    engineer: Who,
     broker: Broker,
-    workload: PathBuf,
-    engineer: PathBuf,
     _issuer: OidcProvider,
+}
+
+/// A token in two files, and the agent of who has it.
+struct Who {
+    token: PathBuf,
+    agent: Agent,
+}
+
+impl Who {
+    fn new(broker: &Broker, name: &str, token: &str) -> Self {
+        let file = broker.folder().join(name);
+        // A token with a line end is no header: SDKs refuse to send it to the container door.
+        fs::write(file.with_extension("jwt"), token).unwrap();
+        fs::write(file.with_extension("line"), format!("{token}\n")).unwrap();
+        Self { agent: Agent::start(broker, &file.with_extension("line")), token: file }
+    }
 }
 
 impl World {
@@ -58,22 +75,18 @@ impl World {
             .sts(aws.endpoint(), aws.broker_env())
             .policy(POLICY)
             .start();
-        let [workload, engineer] = ["workload", "engineer"].map(|name| broker.folder().join(name));
-        for (who, token) in [(&workload, issuer.token("es256").await), (&engineer, staff.token("ann").await)]
-        {
-            // A token with a line end is no header: SDKs refuse to send it to the container door.
-            fs::write(who.with_extension("jwt"), &token).unwrap();
-            fs::write(who.with_extension("line"), format!("{token}\n")).unwrap();
-        }
+        let workload = Who::new(&broker, "workload", &issuer.token("es256").await);
+        let engineer = Who::new(&broker, "engineer", &staff.token("ann").await);
         Self { aws, staff, broker, workload, engineer, _issuer: issuer }
     }
 
-    /// Every door to the grant for who has the token in those files.
-    fn doors(&self, grant: &str, role_arn: &str, token: &PathBuf) -> Vec<Door> {
+    /// Every door to the grant.
+    fn doors(&self, grant: &str, role_arn: &str, who: &Who) -> [Door; 3] {
         let url = self.broker.url();
-        vec![
-            Door::container(url, grant, &token.with_extension("jwt")),
-            Door::sts(url, role_arn, &token.with_extension("line")),
+        [
+            Door::container(url, grant, &who.token.with_extension("jwt")),
+            Door::sts(url, role_arn, &who.token.with_extension("line")),
+            who.agent.door(grant),
         ]
     }
 
@@ -119,7 +132,7 @@ async fn from_the_first_object_to_the_windows_end(
         let mut sdk = world.start(kind, door);
         assert_eq!(sdk.read("orders"), hello(), "{kind:?} {}", door.name);
         let keys = sdk.keys();
-        (sdk, keys)
+        (door.name, sdk, keys)
     });
 
     each(&world.doors("orders-read", world.aws.role_arn(), &world.workload), |door| {
@@ -141,10 +154,10 @@ async fn from_the_first_object_to_the_windows_end(
     });
 
     until(&ends).await;
-    for (mut sdk, keys) in inside {
+    for (door, mut sdk, keys) in inside {
         let over = sdk.read("orders");
-        println!("{kind:?}: {over:?}");
-        assert!(matches!(over, Said::Refused { .. }), "{kind:?} still reads: {over:?}");
+        println!("{kind:?} {door} after the end: {over:?}");
+        assert!(matches!(over, Said::Refused { .. }), "{kind:?} {door}: {over:?}");
         // And not because the SDK was so kind as to ask again: AWS refuses the session that it had.
         if let Some(keys) = keys {
             assert_eq!(world.aws.read(&keys, ["orders"]), [Read::Refused("AccessDenied".to_owned())]);
