@@ -11,7 +11,7 @@ use super::sdk::Door;
 
 /// A running agent. Dropping it kills it.
 pub(crate) struct Agent {
-    _process: Running,
+    process: Running,
     _runtime: TempDir,
     credentials: String,
     token_file: PathBuf,
@@ -27,7 +27,12 @@ impl Agent {
         let facts = process.announcement();
         let fact = |name: &str| facts.get(name).and_then(Value::as_str).unwrap().to_owned();
         let (credentials, token_file) = (fact("credentials"), fact("token_file").into());
-        Self { _process: process, _runtime: runtime, credentials, token_file }
+        Self { process, _runtime: runtime, credentials, token_file }
+    }
+
+    /// What it told so far.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
     }
 
     /// The two variables for the grant.

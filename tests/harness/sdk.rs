@@ -162,7 +162,7 @@ impl Sdk {
         }
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         // `An error occurred (AccessDenied) when calling the GetObject operation: …`
-        let code = message.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+        let code = message.strip_prefix("An error occurred (").and_then(|rest| rest.split_once(')'));
         Err(Said::Refused { code: code.map_or_else(String::new, |(code, _)| code.to_owned()), message })
     }
 
