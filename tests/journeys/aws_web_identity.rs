@@ -1,7 +1,7 @@
 //! A broker without an AWS identity: it signs a token for each call, and AWS believes it.
 //!
 //! `ministack` alone cannot show this: of a token it reads the claims for the trust policy and checks nothing else, and it
-//! forgets the session policy of `AssumeRoleWithWebIdentity`. Our front before it has PyJWT check the token by the broker's
+//! forgets the session policy of `AssumeRoleWithWebIdentity`. Our front before it has `PyJWT` check the token by the broker's
 //! published keys, puts the call to `ministack` for its verdict on the trust policy, and has the session made by its
 //! `AssumeRole`, which enforces policies and time. That AWS itself takes our token rests on AWS's documentation of it.
 
@@ -61,8 +61,8 @@ fn keyless(issuer: &OidcProvider, sts: &WebIdentitySts, decoy: &Decoy) -> Setup 
 /// The last refusal in the log.
 async fn refusal(broker: &Broker) -> Value {
     let entries = log::entries(broker).await;
-    let refused = entries.into_iter().filter(|entry| entry.json["type"] == "credential.refused");
-    refused.last().expect("a refusal is recorded").json
+    let refused = entries.into_iter().rfind(|entry| entry.json["type"] == "credential.refused");
+    refused.expect("a refusal is recorded").json
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_broker_with_an_aws_identity_looks_for_it_where_the_decoy_stands() {
     assert!(!decoy.nobody_came());
 }
 
-/// What PyJWT found, after it had checked the signature by the broker's published keys.
+/// What `PyJWT` found, after it had checked the signature by the broker's published keys.
 fn token_is_as_aws_wants_it(call: &Value, broker: &Broker) {
     let claims = &call["claims"];
     assert_eq!(call["signed"], false, "the call carries no signature of an AWS identity");
@@ -143,12 +143,12 @@ async fn whom_iam_does_not_trust_gets_nothing_and_the_operator_hears_why() {
     let ask = async |seconds: &str| {
         let token = issuer.token("es256").await;
         let more = [("expires_in", seconds)];
-        let answer = broker.try_exchange(&http::client(), "orders-read", &token, &more).await.unwrap();
-        (answer.status, answer.text("/error").to_owned())
+        broker.try_exchange(&http::client(), "orders-read", &token, &more).await.unwrap()
     };
+    let refused = |answer: http::Answer| (answer.status, answer.text("/error").to_owned());
 
     // No OIDC provider in IAM: nothing that a caller could do about it.
-    assert_eq!(ask("20").await, (503, "temporarily_unavailable".to_owned()));
+    assert_eq!(refused(ask("20").await), (503, "temporarily_unavailable".to_owned()));
     let detail = refusal(&broker).await["detail"].to_string();
     assert!(detail.contains("InvalidIdentityToken") && detail.contains("OIDC provider in IAM"), "{detail}");
 
@@ -160,12 +160,12 @@ async fn whom_iam_does_not_trust_gets_nothing_and_the_operator_hears_why() {
         ("23", SUBJECT, &ACTIONS[..2]),
     ] {
         sts.trust(broker.url(), subject, actions).await;
-        assert_eq!(ask(seconds).await, (400, "invalid_target".to_owned()));
+        assert_eq!(refused(ask(seconds).await), (400, "invalid_target".to_owned()));
         let detail = refusal(&broker).await["detail"].to_string();
         assert!(detail.contains("AccessDenied") && detail.contains("sts:SetSourceIdentity"), "{detail}");
     }
     sts.trust(broker.url(), SUBJECT, &ACTIONS).await;
-    broker.exchange("orders-read", &issuer.token("es256").await).await.granted();
+    ask("24").await.granted();
     assert!(decoy.nobody_came());
 }
 
