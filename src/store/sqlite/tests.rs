@@ -295,7 +295,7 @@ async fn a_token_that_was_claimed_with_another_end_is_taken_all_the_same() {
     assert_eq!(claim(&claim_of(1)).await, [true]);
     assert_eq!(claim(&later).await, [false]);
     let mut unit = store.begin().await.unwrap();
-    unit.release(&[later.clone()]).await.unwrap();
+    unit.release(std::slice::from_ref(&later)).await.unwrap();
     unit.commit().await.unwrap();
     assert_eq!(claim(&later).await, [true]);
 }
