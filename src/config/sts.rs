@@ -58,7 +58,7 @@ pub(super) fn read(section: &Section<'_>, role: &RoleArn, aws: Option<&AwsSettin
     if matches!(aws.mode, AwsMode::WebIdentity { .. }) {
         refuse_external_id(section);
     }
-    let route = match own_region.filter(|_| section.has("region")) {
+    let route = match own_region {
         // The endpoint of [aws] is the one of its region: this one has its own.
         Some(region) => StsRoute { region, endpoint: own_endpoint.map(String::from) },
         None if section.has("region") => return None,

@@ -16,6 +16,7 @@ pub(crate) mod relay;
 pub(crate) mod sdk;
 pub(crate) mod tokens;
 pub(crate) mod tools;
+pub(crate) mod web_identity;
 
 pub(crate) use broker::{Broker, Setup};
 pub(crate) use issuer::OidcProvider;

@@ -71,8 +71,9 @@ impl WebIdentity {
     pub(super) fn token(&self, plan: &Plan, at: Moment) -> Result<SecretText, IssueError> {
         let key = self.ring.signer(at).ok_or(IssueError::NoSigningKey)?;
         if !is_accepted(key.algorithm()) {
-            let why = format!("AWS IAM takes no token that is signed with {}", key.algorithm());
-            return Err(IssueError::Unavailable(why));
+            let why = "the key that signs now is for EdDSA, which AWS IAM does not take; another follows within \
+                       `keys.publish_ahead`";
+            return Err(IssueError::Unavailable(why.to_owned()));
         }
         let jti = UniqueId::new(at, &*self.entropy)?.to_string();
         let iat = at.unix_seconds();

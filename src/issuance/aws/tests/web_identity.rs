@@ -156,6 +156,15 @@ async fn the_token_names_the_grant_its_tags_and_whose_session_it_is() {
 }
 
 #[tokio::test]
+async fn an_rsa_key_signs_for_aws_too() {
+    let der = include_bytes!("../../../../tests/vectors/keys/rsa-2048.der");
+    let key = crate::keys::SigningKey::from_pkcs8(SigningAlgorithm::Rs256, der).unwrap();
+    let ring = Arc::new(KeyRing::with_one_key(key));
+    let (call, _) = asked(&ring, &permit(SUBJECT, 600)).await;
+    assert_eq!(opened_token(&ring, &call["WebIdentityToken"]).0["alg"], "RS256");
+}
+
+#[tokio::test]
 async fn a_token_lives_for_a_minute_and_is_made_anew_for_each_call() {
     let sts = FakeSts::start(&[]).await;
     let (clock, ring) = (clock(), es256());
