@@ -97,6 +97,7 @@ pub(super) const GRANTS: Shape = Shape {
         "audience",
         "scopes",
         "role_arn",
+        "sts_role_arn_alias",
         "session_policy_file",
         "session_tags",
         "transitive_tags",

@@ -4,6 +4,7 @@
 //! on: a [`Permit`] comes only from `policy`, a [`Receipt`] only from a durable commit, and only both open a
 //! credential. Knows no door, no dialect, no status code.
 
+mod asked;
 mod elevation;
 mod fit;
 mod gate;
@@ -17,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::TryFutureExt as _;
 
+pub use asked::WantedGrant;
 pub use fit::WantedType;
 pub use rate::{PrincipalRate, RateSettings};
 pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
@@ -26,7 +28,7 @@ use crate::breakglass::service::BreakGlass;
 use crate::clock::{Clock, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, GrantKind, Lifetime};
-use crate::ids::{ElevationId, GrantName, RequestId, Scope};
+use crate::ids::{ElevationId, RequestId, Scope};
 pub use crate::issuance::OpenCredential;
 use crate::issuance::aws::Plan;
 use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder};
@@ -48,7 +50,7 @@ pub struct ExchangeRequest {
     /// On whose behalf it is used (RFC 8693 §2.1).
     pub actor_token: Option<UnverifiedToken>,
     /// What is asked for.
-    pub grant: GrantName,
+    pub grant: WantedGrant,
     /// A subset of the grant's scopes; all of them when `None`.
     pub scopes: Option<BTreeSet<Scope>>,
     /// How long; the grant's default when `None`.

@@ -59,7 +59,7 @@ impl TokenRequest {
             request_id: peer.request_id,
             subject_token,
             actor_token: actor_token(&mut form)?,
-            grant: grant_name(&mut form)?,
+            grant: grant_name(&mut form)?.into(),
             scopes: scopes(&mut form)?,
             lifetime: lifetime(&mut form)?,
             wanted: wanted(&mut form)?,
