@@ -40,13 +40,13 @@ const MOST_TAGS_BESIDE_OURS: usize = 50 - OWN_TAGS.len();
 /// Keys that only one kind knows.
 const JWT_KEYS: &[&str] = &["audience", "scopes"];
 const AWS_KEYS: &[&str] = &[
-        "role_arn",
-        "sts_role_arn_alias",
-        "session_policy_file",
-        "session_tags",
-        "transitive_tags",
-        "allow_assume_role",
-    ];
+    "role_arn",
+    "sts_role_arn_alias",
+    "session_policy_file",
+    "session_tags",
+    "transitive_tags",
+    "allow_assume_role",
+];
 
 /// The catalog, and the texts of the session policies (they belong to the configuration's digest).
 pub(super) fn read(top: &Section<'_>, has_aws: bool) -> (Option<Catalog>, Vec<String>) {

@@ -52,11 +52,7 @@ fn two_grants_share_a_role_but_never_a_name_and_each_answers_to_a_role_arn_of_it
     let role = "arn:aws:iam::123456789012:role";
     let twice = |lines: &str| format!("{GOOD}\n[[grants]]{other}\n{lines}");
     refuses(&[
-        (
-            format!("{GOOD}\n[[grants]]{again}"),
-            "grants[2].name: two grants are called `orders-read`",
-            "",
-        ),
+        (format!("{GOOD}\n[[grants]]{again}"), "grants[2].name: two grants are called `orders-read`", ""),
         (
             twice(""),
             "grants[2].role_arn: `arn:aws:iam::123456789012:role/orders-read` is what grant `orders-read` answers to",
@@ -67,7 +63,11 @@ fn two_grants_share_a_role_but_never_a_name_and_each_answers_to_a_role_arn_of_it
             "grants[2].sts_role_arn_alias: `arn:aws:iam::123456789012:role/orders-read` is what",
             "",
         ),
-        (twice("sts_role_arn_alias = \"orders-two\""), "grants[2].sts_role_arn_alias: `orders-two` is not", "arn:"),
+        (
+            twice("sts_role_arn_alias = \"orders-two\""),
+            "grants[2].sts_role_arn_alias: `orders-two` is not",
+            "arn:",
+        ),
         (
             with("kind = \"jwt\"", &format!("kind = \"jwt\"\nsts_role_arn_alias = \"{role}/x\"")),
             "`sts_role_arn_alias` is for grants of kind `aws`",

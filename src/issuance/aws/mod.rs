@@ -1,25 +1,30 @@
 //! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
 //!
 //! `plan`, `names`, `limits` and `session_policy` are pure; `client` talks to STS; `cache` makes one call serve many;
+//! `known_keys` and `signature` tell who holds a key of ours;
 //! `end_sessions` talks to IAM when sessions must end before their time.
 
 mod cache;
 mod client;
 mod end_sessions;
+mod known_keys;
 mod limits;
 mod names;
 mod plan;
 mod sdk;
 mod session_policy;
+mod signature;
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 pub use client::{Settings, StsClient};
 pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
+pub use known_keys::{CallerIdentity, KnownKeys, SignatureRefusal};
 pub use limits::LimitError;
 pub use plan::{AwsOrder, Plan, PlanError};
 pub use sdk::ConnectError;
+pub use signature::SignedRequest;
 
 use self::cache::{Answer, Session, SessionCache};
 use super::{Credential, CredentialFacts, IssueError, OpenCredential};
@@ -89,6 +94,7 @@ fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
         session_token: session.session_token.clone(),
         role_arn: plan.role_arn().to_owned(),
         session_name: plan.session_name().to_owned(),
+        source_identity: plan.source_identity().to_owned(),
         assumed_role_id: session.assumed_role_id.clone(),
         packed_policy_percent: session.packed_policy_percent,
         expires_at: session.ends_at,
