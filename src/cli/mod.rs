@@ -1,5 +1,6 @@
 //! One file per subcommand. Knows arguments, terminals and exit codes; everything else is asked of the rooms.
 
+mod agent;
 mod api;
 pub mod audit;
 mod broker;
@@ -8,10 +9,13 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod elevation;
+mod exec;
+mod given;
 mod grants;
 pub mod keys;
 mod lock;
 mod logging;
+mod options;
 mod serve;
 mod subject;
 mod terminal;
@@ -50,6 +54,10 @@ enum Command {
     Check(check::Args),
     /// Exchange this workload's token for a credential.
     Token(token::Args),
+    /// Run a command with a credential in its environment.
+    Exec(exec::Args),
+    /// Serve AWS SDKs on this machine, and renew what they use.
+    Agent(agent::Args),
     /// Ask for break-glass access, decide about it, and see how it stands.
     #[command(subcommand)]
     Elevation(elevation::Command),
@@ -92,6 +100,8 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => multi_thread()?.block_on(serve::run(args, output)),
         Command::Check(args) => args.run(output),
         Command::Token(args) => current_thread()?.block_on(args.run(output)),
+        Command::Exec(args) => args.run(output),
+        Command::Agent(args) => current_thread()?.block_on(args.run(output)),
         Command::Elevation(command) => current_thread()?.block_on(command.run(output)),
         Command::Lock(command) => current_thread()?.block_on(command.run(output)),
         Command::Whoami(args) => current_thread()?.block_on(args.run(output)),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use url::Url;
 
-use super::broker::{client, read_body};
+use super::broker::{Trust, read_body};
 use crate::secret::SecretText;
 
 /// The broker takes tokens up to 16 KiB; whatever is longer is another file.
@@ -96,7 +96,7 @@ struct GithubAnswer {
 async fn from_github(url: &Url, bearer: &SecretText, audience: &str) -> anyhow::Result<SecretText> {
     let mut url = url.clone();
     url.query_pairs_mut().append_pair("audience", audience);
-    let request = client(&url, None)?.get(url).bearer_auth(bearer.expose());
+    let request = Trust::system().client(&url)?.get(url).bearer_auth(bearer.expose());
     let response =
         request.send().await.map_err(reqwest::Error::without_url).context("GitHub Actions gave no token")?;
     let status = response.status();

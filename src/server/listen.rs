@@ -21,15 +21,15 @@ const MAX_STREAMS: u32 = 128;
 
 /// One listener that serves.
 #[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) address: SocketAddr,
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
     handle: Handle<SocketAddr>,
     task: JoinHandle<io::Result<()>>,
 }
 
 impl Listener {
     /// Binds `address` (port 0: any) and serves `router`, over TLS when there is a configuration for it.
-    pub(super) fn start(
+    pub(crate) fn start(
         address: SocketAddr,
         tls: Option<RustlsConfig>,
         max_connections: u32,
@@ -59,7 +59,7 @@ impl Listener {
     }
 
     /// Takes no new connection, lets requests in flight finish within `patience`, then cuts.
-    pub(super) async fn drain(self, patience: Duration) {
+    pub(crate) async fn drain(self, patience: Duration) {
         self.handle.graceful_shutdown(Some(patience));
         match self.task.await {
             Ok(Ok(())) => {}

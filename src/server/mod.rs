@@ -6,7 +6,7 @@ mod background;
 mod build;
 mod certificates;
 mod clock_watch;
-mod listen;
+pub(crate) mod listen;
 mod tls;
 
 use std::net::SocketAddr;

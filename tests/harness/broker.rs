@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     policy: String,
     files: Vec<(String, String)>,
     env: Vec<(String, String)>,
+    scheme: &'static str,
+    tls: &'static str,
 }
 
 impl Setup {
@@ -40,6 +42,8 @@ impl Setup {
             policy: format!("@id(\"worker\")\n{permit}\nwhen {{ principal.subject == \"{SUBJECT}\" }};\n"),
             files: Vec::new(),
             env: Vec::new(),
+            scheme: "http",
+            tls: "",
         }
     }
 
@@ -128,6 +132,15 @@ impl Setup {
         self
     }
 
+    /// TLS with a certificate of its own authority (`ca.crt` in its folder), and clients' certificates of that authority
+    /// (`client.crt`, `client.key`) where they are shown.
+    pub(crate) fn tls(mut self) -> Self {
+        self.files.extend(super::certificates::of_one_authority());
+        self.scheme = "https";
+        self.tls = "tls = { cert_file = \"tls.crt\", key_file = \"tls.key\", client_ca_file = \"ca.crt\" }";
+        self
+    }
+
     /// Replaces `[server.limits]`.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         lines.clone_into(&mut self.limits);
@@ -156,7 +169,7 @@ impl Setup {
             fs::write(folder.path().join("tidegate.toml"), self.config(port)).unwrap();
             match serve(folder.path(), &self.env) {
                 Ok((process, ops)) => {
-                    let url = format!("http://127.0.0.1:{port}");
+                    let url = format!("{}://127.0.0.1:{port}", self.scheme);
                     return Broker { process: Some(process), url, ops, env: self.env, folder };
                 }
                 Err(why) if why.to_lowercase().contains("in use") => complaint = why,
@@ -179,12 +192,13 @@ impl Setup {
 
     /// The public port is known before the start because it is part of the issuer's name.
     fn config(&self, port: u16) -> String {
-        let Self { limits, tables, log_level, .. } = self;
+        let Self { limits, tables, log_level, scheme, tls, .. } = self;
         format!(
             r#"[server]
-issuer = "http://127.0.0.1:{port}"
+issuer = "{scheme}://127.0.0.1:{port}"
 listen = "127.0.0.1:{port}"
 ops_listen = "127.0.0.1:0"
+{tls}
 
 [server.limits]
 {limits}
@@ -372,7 +386,8 @@ fn ready(line: &str) -> Option<String> {
     fields.get("ops.address").and_then(Value::as_str).filter(|_| is_ready).map(str::to_owned)
 }
 
-fn tidegate(folder: &Path) -> Command {
+/// The program, with nothing of the developer's machine but the path.
+pub(crate) fn tidegate(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     scrub(&mut command, folder);
     command

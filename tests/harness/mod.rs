@@ -3,8 +3,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
+pub(crate) mod agent;
 pub(crate) mod aws;
 pub(crate) mod broker;
+pub(crate) mod certificates;
 pub(crate) mod clients;
 pub(crate) mod http;
 pub(crate) mod issuer;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -18,7 +18,8 @@ use url::Url;
 
 pub(super) use self::events::{Event, Events};
 pub(super) use self::refusal::{Doing, Refusal};
-use super::broker::{away, client, read_body};
+use super::broker::{away, base_url, read_body, retry_after};
+use super::options::BrokerArgs;
 use super::subject::SubjectSource;
 use crate::entropy::{SystemEntropy, bytes};
 use crate::secret::SecretText;
@@ -27,19 +28,15 @@ use crate::secret::SecretText;
 const STREAM: Duration = Duration::from_hours(24);
 
 /// Who calls, and which broker. A token is never an argument: every user of the machine can read arguments.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Who and where")]
 pub(super) struct PersonArgs {
     /// The file with your own OIDC token; `-` is standard input. It is read again for every request, so that whatever
     /// renews it may do so.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_SUBJECT_TOKEN_FILE", hide_env_values = true)]
     subject_token_file: Option<PathBuf>,
-    /// The broker.
-    #[arg(long, value_name = "URL", env = "TIDEGATE_URL", hide_env_values = true)]
-    broker: String,
-    /// Trust these authorities (PEM) instead of the system's.
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_CA_FILE", hide_env_values = true)]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
 }
 
 /// How often and after what wait something is tried again.
@@ -93,9 +90,8 @@ enum Attempt {
 impl PersonArgs {
     /// Ready to call.
     pub(super) fn api(&self) -> anyhow::Result<Api> {
-        let base = crate::config::web_url(&self.broker)
-            .map_err(|(what, help)| anyhow!("--broker: {what} ({help})"))?;
-        let http = client(&base, self.ca_file.as_deref())?;
+        let base = base_url(self.broker.url()?)?;
+        let http = self.broker.trust().read()?.client(&base)?;
         let source = SubjectSource::find(self.subject_token_file.as_deref())?;
         let bearer = Bearer { source, kept: OnceCell::new() };
         Ok(Api { http, base, bearer, patience: Patience::REQUEST })
@@ -223,12 +219,6 @@ fn answer(body: &[u8]) -> anyhow::Result<Value> {
         return Ok(Value::Null);
     }
     serde_json::from_slice(body).ok().context("the broker's answer is no JSON: is this its address?")
-}
-
-/// RFC 9110 §10.2.3, in seconds.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.parse().ok().map(Duration::from_secs)
 }
 
 /// Nobody else's: a key that could be guessed could take another's answer.

@@ -88,7 +88,7 @@ impl StandIn {
     pub(in crate::cli) fn api(&self, folder: &tempfile::TempDir) -> Api {
         let path = folder.path().join("token");
         std::fs::write(&path, "h.p.s\n").unwrap();
-        let args = PersonArgs { subject_token_file: Some(path), broker: self.url.clone(), ca_file: None };
+        let args = PersonArgs { subject_token_file: Some(path), broker: BrokerArgs::plain(&self.url) };
         Api { patience: HASTY, ..args.api().unwrap() }
     }
 }
