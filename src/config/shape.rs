@@ -63,7 +63,17 @@ pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin"] };
 pub(super) const POLICY: Shape = Shape { table: "policy", keys: &["dir"] };
 pub(super) const AWS: Shape = Shape {
     table: "aws",
-    keys: &["mode", "region", "sts_endpoint", "iam_endpoint", "ca_file", "external_id", "end_sessions"],
+    keys: &[
+        "mode",
+        "web_identity_audience",
+        "region",
+        "sts_endpoint",
+        "iam_endpoint",
+        "ca_file",
+        "external_id",
+        "chained",
+        "end_sessions",
+    ],
 };
 pub(super) const CLOCK: Shape = Shape { table: "clock", keys: &["max_step_back"] };
 pub(super) const ISSUERS: Shape = Shape {
@@ -98,7 +108,11 @@ pub(super) const GRANTS: Shape = Shape {
         "scopes",
         "role_arn",
         "sts_role_arn_alias",
+        "region",
+        "sts_endpoint",
+        "external_id",
         "session_policy_file",
+        "policy_arns",
         "session_tags",
         "transitive_tags",
         "allow_assume_role",
@@ -193,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_table_is_sent_home_only_when_the_home_is_certain() {
-        assert_eq!(home_of("region", "server"), Some("aws"));
+        assert_eq!(home_of("iam_endpoint", "server"), Some("aws"));
         assert_eq!(home_of("name", "server"), None, "issuers and grants both have one");
     }
 }

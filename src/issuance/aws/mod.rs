@@ -1,9 +1,10 @@
 //! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
 //!
-//! `plan`, `names`, `limits` and `session_policy` are pure; `client` talks to STS; `cache` makes one call serve many;
-//! `known_keys` and `signature` tell who holds a key of ours;
-//! `end_sessions` talks to IAM when sessions must end before their time.
+//! `plan`, `names`, `limits` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own AWS identity
+//! or with a token of `web_identity`; `cache` makes one call serve many; `end_sessions` talks to IAM when sessions must
+//! end before their time; `known_keys` and `signature` tell who holds a key of ours.
 
+mod ask;
 mod cache;
 mod client;
 mod end_sessions;
@@ -14,17 +15,19 @@ mod plan;
 mod sdk;
 mod session_policy;
 mod signature;
+mod web_identity;
 
 use std::fmt::Display;
 use std::sync::Arc;
 
-pub use client::{Settings, StsClient};
+pub use client::{Identity, Settings, StsClients};
 pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
 pub use known_keys::{CallerIdentity, KnownKeys, SignatureRefusal};
 pub use limits::LimitError;
-pub use plan::{AwsOrder, Plan, PlanError};
+pub use plan::{AwsOrder, Mode, Plan, PlanError};
 pub use sdk::ConnectError;
 pub use signature::SignedRequest;
+pub use web_identity::WebIdentity;
 
 use self::cache::{Answer, Session, SessionCache};
 use super::{Credential, CredentialFacts, IssueError, OpenCredential};
@@ -32,7 +35,7 @@ use crate::clock::Clock;
 
 /// Makes AWS credentials.
 pub struct AwsIssuer {
-    client: StsClient,
+    clients: StsClients,
     cache: SessionCache,
     clock: Arc<dyn Clock>,
 }
@@ -44,10 +47,10 @@ impl std::fmt::Debug for AwsIssuer {
 }
 
 impl AwsIssuer {
-    /// Calls STS through `client`.
-    pub fn new(client: StsClient, clock: Arc<dyn Clock>) -> Self {
-        let cache = SessionCache::new(client.deadline());
-        Self { client, cache, clock }
+    /// Calls STS through `clients`.
+    pub fn new(clients: StsClients, clock: Arc<dyn Clock>) -> Self {
+        let cache = SessionCache::new(clients.deadline());
+        Self { clients, cache, clock }
     }
 
     /// Serves a cached session, or assumes the role. Before STS is called `record_intent` must have recorded that it
@@ -63,10 +66,11 @@ impl AwsIssuer {
         R: Future<Output = Result<(), E>>,
         E: Display,
     {
-        let plan = plan::plan(&order, self.client.longest_session())?;
+        let plan = plan::plan(&order, self.clients.mode(), self.clients.longest_session())?;
         let call = async {
+            let call = self.clients.prepare(&plan, self.clock.now())?;
             record_intent(&plan).await.map_err(|error| IssueError::Unrecorded(error.to_string()))?;
-            self.client.assume_role(&plan).await
+            call.make().await
         };
         let answer = if plan.is_shared() {
             self.cache.session(&plan, &*self.clock, call).await?
