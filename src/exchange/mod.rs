@@ -12,6 +12,8 @@ mod presented;
 mod rate;
 mod record;
 mod refusal;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

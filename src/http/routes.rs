@@ -8,7 +8,7 @@ pub enum Access {
     Public,
     /// The request carries a subject token that is verified.
     SubjectToken,
-    /// The request carries a subject token that is verified, or is signed (SigV4) with a key that we issued.
+    /// The request carries a subject token that is verified, or is signed (`SigV4`) with a key that we issued.
     SubjectTokenOrIssuedKey,
     /// The request carries a token of a trusted issuer, a workload's or a person's (RFC 6750).
     Bearer,

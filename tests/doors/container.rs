@@ -225,3 +225,22 @@ async fn a_shorter_life_is_honoured_and_a_longer_one_is_cut_to_the_cap() {
         assert_eq!(issued["Expiration"], end);
     }
 }
+
+#[tokio::test]
+async fn an_elevation_opens_its_grant_here_too_for_its_requester_and_under_its_own_name_only() {
+    let world = World::start().await;
+    let ask = async |name: &str, path: &str| world.container(&world.engineer(name), path).await;
+    ask("ann", "prod-admin").await.refused_as(403, "AccessDenied");
+    let id = world.opened("prod-admin").await;
+    let named = format!("prod-admin?elevation={id}");
+    ask("bea", &named).await.refused_as(403, "AccessDenied");
+    let another = format!("prod-admin?elevation={}", world.opened("prod-ledger").await);
+    ask("ann", &another).await.refused_as(403, "AccessDenied");
+    for path in ["prod-admin", &named] {
+        let issued = ask("ann", path).await.issued();
+        assert_eq!(issued["RoleArn"], "arn:aws:iam::123456789012:role/vendor-break-glass");
+    }
+    assert_eq!(world.entries_of("credential.issued").await.pop().unwrap()["elevation"]["id"], id.as_str());
+    let text = world.container(&world.token("billing"), &format!("orders-read?elevation={id}")).await;
+    insta::assert_snapshot!(text.refused_as(400, "ValidationError"), @"the grant is no break-glass grant; leave `elevation` out");
+}

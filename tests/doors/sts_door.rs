@@ -33,7 +33,7 @@ impl Spoken {
     }
 
     pub fn text(&self, element: &str) -> &str {
-        self.find(element).unwrap_or_else(|| panic!("no {element} in {}", self.body))
+        self.find(element).ok_or((element, &self.body)).unwrap()
     }
 
     /// The document with what is different every time taken out.
@@ -321,4 +321,16 @@ async fn a_lock_on_the_grant_stops_it_here_too() {
     world.api(&lead, "POST", "/v1/locks", target).await.done();
     world.assume(&world.token("billing"), &[]).await.refused(403, "AccessDenied");
     assert_eq!(world.entries_of("credential.refused").await[0]["reason"], "locked");
+}
+
+#[tokio::test]
+async fn the_callers_one_open_elevation_is_used_and_nobody_elses() {
+    let world = World::start().await;
+    let role = "arn:aws:iam::123456789012:role/vendor-break-glass";
+    let id = world.opened("prod-admin").await;
+    let bea = world.engineer("bea");
+    world.sts_door(&assume(&bea, role)).await.refused(403, "AccessDenied");
+    let ann = world.engineer("ann");
+    let spoken = world.sts_door(&assume(&ann, role)).await.issued();
+    assert_eq!(spoken.text("SourceIdentity"), id);
 }

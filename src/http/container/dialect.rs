@@ -1,8 +1,8 @@
 //! Errors as SDKs meet them behind `AWS_CONTAINER_CREDENTIALS_FULL_URI`: `{"code","message"}` and a status that decides
 //! whether they come again.
 //!
-//! Go, Java and Rust repeat what is 5xx and nothing else (Go also what its code says is throttling); boto3 and JS repeat
-//! everything three times. So a denial is 403, a token that does not hold 401, and only what may pass is 429 or 503.
+//! Go, Java and Rust repeat what is 5xx and nothing else (Go also what its code says is throttling); boto3 asks three times
+//! and JS four, whatever the answer is. So a denial is 403, a token that does not hold 401, and only what may pass is 429 or 503.
 
 use std::time::Duration;
 
@@ -129,4 +129,27 @@ pub(super) fn error_answer(error: &ContainerError, request_id: RequestId) -> Res
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::samples::{SECRET, every_error};
+
+    #[test]
+    fn every_end_of_an_exchange_has_a_status_and_a_code_and_tells_nothing_of_the_operators() {
+        let mut lines = String::new();
+        for error in every_error() {
+            let reason = match &error {
+                ExchangeError::Refused(refusal) => refusal.code(),
+                ExchangeError::Failed(fault) => fault.code(),
+            };
+            let error = ContainerError::Exchange(error);
+            let (status, code) = error.status_and_code();
+            let (status, wait, told) = (status.as_u16(), error.retry_after(), error.told());
+            assert!(!told.contains(SECRET), "{told}");
+            lines.extend([format!("{reason}: {status} {code:?} {wait:?} {told}\n")]);
+        }
+        insta::assert_snapshot!(lines);
+    }
 }

@@ -154,3 +154,26 @@ pub(super) fn error_answer(error: &StsError, request_id: RequestId) -> Response 
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::samples::{SECRET, every_error};
+
+    #[test]
+    fn every_end_of_an_exchange_has_a_status_and_a_code_and_tells_nothing_of_the_operators() {
+        let mut lines = String::new();
+        for error in every_error() {
+            let reason = match &error {
+                ExchangeError::Refused(refusal) => refusal.code(),
+                ExchangeError::Failed(fault) => fault.code(),
+            };
+            let error = StsError::Exchange(error);
+            let (status, code) = error.status_and_code();
+            let (status, wait, told) = (status.as_u16(), error.retry_after(), error.told());
+            assert!(!told.contains(SECRET), "{told}");
+            lines.extend([format!("{reason}: {status} {code:?} {wait:?} {told}\n")]);
+        }
+        insta::assert_snapshot!(lines);
+    }
+}
