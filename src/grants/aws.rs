@@ -195,6 +195,7 @@ impl AwsGrant {
         fields.push(self.sts.region.as_str().to_owned());
         fields.extend(optional(self.sts.endpoint.as_ref()));
         fields.extend(optional(self.external_id.as_ref()));
+        fields.extend(optional(self.sts_role_arn_alias.as_ref().map(|arn| arn.as_str().to_owned()).as_ref()));
         fields
     }
 }
