@@ -26,6 +26,10 @@ mod api;
 mod bodies;
 #[path = "doors/breakglass.rs"]
 mod breakglass;
+#[path = "doors/caller_identity.rs"]
+mod caller_identity;
+#[path = "doors/container.rs"]
+mod container;
 #[path = "doors/events.rs"]
 mod events;
 #[path = "doors/exchange.rs"]
@@ -48,6 +52,8 @@ mod routes;
 mod sick;
 #[path = "doors/sts.rs"]
 mod sts;
+#[path = "doors/sts_door.rs"]
+mod sts_door;
 #[path = "doors/tls.rs"]
 mod tls;
 #[path = "doors/tokens_after.rs"]

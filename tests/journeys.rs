@@ -15,6 +15,10 @@ mod harness;
 mod journeys {
     //! One file per promise.
 
+    mod agent_cost;
+    mod agent_keeps_to_itself;
+    mod agent_outage;
+    mod agent_sdk;
     mod aws_access_ends;
     mod aws_deliveries;
     mod aws_docs;
@@ -25,6 +29,7 @@ mod journeys {
     mod break_glass_story;
     mod checkpoint_verifiers;
     mod command_line;
+    mod exec;
     mod full_disk;
     mod issuer_key_rotation;
     mod kill_nine;

@@ -1,6 +1,6 @@
 //! `[[grants]]`: what can be issued, for how long, and how narrow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ const MOST_TAGS_BESIDE_OURS: usize = 50 - OWN_TAGS.len();
 const JWT_KEYS: &[&str] = &["audience", "scopes"];
 const AWS_KEYS: &[&str] = &[
     "role_arn",
+    "sts_role_arn_alias",
     "region",
     "sts_endpoint",
     "external_id",
@@ -69,6 +70,7 @@ pub(super) fn read(top: &Section<'_>, aws: Option<&AwsSettings>) -> (Option<Cata
     let around = Around { has_aws: top.has("aws"), aws };
     let read: Vec<_> = sections.iter().map(|section| read_grant(section, around, &mut policies)).collect();
     check_names(&sections);
+    check_roles(&sections);
     let catalog = read.into_iter().collect::<Option<Vec<_>>>().and_then(|grants| Catalog::new(grants).ok());
     (catalog, policies)
 }
@@ -81,6 +83,22 @@ fn check_names(sections: &[Section<'_>]) {
         {
             section.fault("name", format!("two grants are called {}", quoted(name)), "give one another name");
         }
+    }
+}
+
+/// Whoever asks STS for a role names no grant: one ARN must mean one grant.
+fn check_roles(sections: &[Section<'_>]) {
+    let mut seen = BTreeMap::new();
+    for section in sections.iter().filter(|section| section.quiet_text("kind") == Some("aws")) {
+        let key = if section.has("sts_role_arn_alias") { "sts_role_arn_alias" } else { "role_arn" };
+        let Some(arn) = section.quiet_text(key) else { continue };
+        let name = section.quiet_text("name").unwrap_or("?");
+        // A grant that was copied as a whole is told about its name.
+        let Some(other) = seen.insert(arn, name).filter(|other| *other != name) else { continue };
+        let message = format!("{} is what grant {} answers to at the STS door", quoted(arn), quoted(other));
+        let account = RoleArn::new(arn).map_or("123456789012".to_owned(), |role| role.account().to_owned());
+        let help = format!("give one of the two sts_role_arn_alias = \"arn:aws:iam::{account}:role/{name}\"");
+        section.fault(key, message, help);
     }
 }
 
@@ -244,10 +262,11 @@ fn read_aws(
     aws: Option<&AwsSettings>,
     policies: &mut Vec<String>,
 ) -> Option<AwsGrant> {
-    let role = section.parsed("role_arn", |text| {
-        let help = "such as \"arn:aws:iam::123456789012:role/orders-read\"";
-        RoleArn::new(text).map_err(|error| (error.to_string(), help.to_owned()))
-    });
+    let role = read_role(section, "role_arn");
+    let alias = read_role(section, "sts_role_arn_alias");
+    if section.has("sts_role_arn_alias") && alias.is_none() {
+        return None;
+    }
     let role = section.require(
         "role_arn",
         role,
@@ -275,11 +294,19 @@ fn read_aws(
     let mut grant = AwsGrant::new(role, session_policy);
     let sts::GrantSts { route, external_id, policy_arns } = sts?;
     (grant.sts, grant.external_id, grant.policy_arns) = (route, external_id, policy_arns);
+    grant.sts_role_arn_alias = alias.map(|at| at.value);
     grant.allow_assume_role = section.flag("allow_assume_role").unwrap_or(false);
     grant
         .with_tags(tags?, transitive)
         .map_err(|error| section.fault("session_tags", error.to_string(), ""))
         .ok()
+}
+
+fn read_role(section: &Section<'_>, key: &str) -> Option<At<RoleArn>> {
+    section.parsed(key, |text| {
+        let help = "such as \"arn:aws:iam::123456789012:role/orders-read\"";
+        RoleArn::new(text).map_err(|error| (error.to_string(), help.to_owned()))
+    })
 }
 
 fn read_session_policy(section: &Section<'_>, policies: &mut Vec<String>) -> Option<PolicyTemplate> {

@@ -107,6 +107,7 @@ pub(super) const GRANTS: Shape = Shape {
         "audience",
         "scopes",
         "role_arn",
+        "sts_role_arn_alias",
         "region",
         "sts_endpoint",
         "external_id",

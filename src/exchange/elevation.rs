@@ -38,8 +38,8 @@ impl<S: Into<Stop>> From<S> for Stopped {
 impl Exchange {
     /// The grant, and nothing without an elevation where one is needed, whatever policy says.
     pub(super) async fn resolve(&self, attempt: Attempt<'_>) -> Result<Target, Stopped> {
-        let name = &attempt.request.grant;
-        let grant = self.services.catalog.resolve(name).ok_or(Refusal::Target(TargetRefusal::Unknown))?;
+        let found = attempt.request.grant.find(&self.services.catalog);
+        let grant = found.ok_or(Refusal::Target(TargetRefusal::Unknown))?;
         let window = match grant.break_glass {
             None => None,
             // Boxed: every exchange would carry its room, and few are for break-glass.

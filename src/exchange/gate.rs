@@ -11,7 +11,7 @@ impl Exchange {
     /// [`unless_locked`](Self::unless_locked).
     pub(super) fn gate(&self, attempt: Attempt<'_>) -> Result<(), Stop> {
         self.services.high_water.check(attempt.at).map_err(Fault::Clock)?;
-        let (principals, grant) = (principals(attempt), Some(&attempt.request.grant));
+        let (principals, grant) = (principals(attempt), self.grant_name(attempt));
         let about =
             Subjects { principals: &principals, grant, elevation: attempt.request.elevation.as_ref() };
         let Some(lock) = self.services.locks.blocking(&about, attempt.at) else { return Ok(()) };
@@ -22,7 +22,7 @@ impl Exchange {
     /// For every entry that leads to a credential: refuses it when a lock came into force since the gate.
     pub(super) fn unless_locked(&self, attempt: Attempt<'_>, elevation: Option<ElevationId>) -> StillTrue {
         let principals = principals(attempt).into_iter().cloned().collect();
-        let grant = Some(attempt.request.grant.clone());
+        let grant = self.grant_name(attempt).cloned();
         self.services.locks.guard(OwnedSubjects { principals, grant, elevation })
     }
 }

@@ -4,12 +4,16 @@
 //! on: a [`Permit`] comes only from `policy`, a [`Receipt`] only from a durable commit, and only both open a
 //! credential. Knows no door, no dialect, no status code.
 
+mod asked;
 mod elevation;
 mod fit;
 mod gate;
+mod presented;
 mod rate;
 mod record;
 mod refusal;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,7 +21,9 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::TryFutureExt as _;
 
+pub use asked::WantedGrant;
 pub use fit::WantedType;
+pub use presented::Presented;
 pub use rate::{PrincipalRate, RateSettings};
 pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
 
@@ -26,9 +32,10 @@ use crate::breakglass::service::BreakGlass;
 use crate::clock::{Clock, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, GrantKind, Lifetime};
-use crate::ids::{ElevationId, GrantName, RequestId, Scope};
+use crate::ids::{ElevationId, RequestId, Scope};
 pub use crate::issuance::OpenCredential;
-use crate::issuance::aws::Plan;
+pub use crate::issuance::aws::{CallerIdentity, SignatureRefusal, SignedRequest};
+use crate::issuance::aws::{KnownKeys, Plan};
 use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder};
 use crate::locks::service::LockBook;
 use crate::policy::{IssueQuestion, Permit, PolicyEngine};
@@ -48,7 +55,7 @@ pub struct ExchangeRequest {
     /// On whose behalf it is used (RFC 8693 §2.1).
     pub actor_token: Option<UnverifiedToken>,
     /// What is asked for.
-    pub grant: GrantName,
+    pub grant: WantedGrant,
     /// A subset of the grant's scopes; all of them when `None`.
     pub scopes: Option<BTreeSet<Scope>>,
     /// How long; the grant's default when `None`.
@@ -76,6 +83,8 @@ pub struct Issued {
     pub scopes: BTreeSet<Scope>,
     /// Until when, seen from the moment of the exchange.
     pub expires_in: Lifetime,
+    /// What the subject token said of itself.
+    pub presented: Presented,
 }
 
 /// A verified caller with everything that later steps ask about it.
@@ -133,12 +142,13 @@ pub struct Services {
 pub struct Exchange {
     services: Services,
     metrics: ExchangeMetrics,
+    known_keys: KnownKeys,
 }
 
 impl Exchange {
     /// Over these services.
     pub fn new(services: Services) -> Self {
-        Self { services, metrics: ExchangeMetrics::default() }
+        Self { services, metrics: ExchangeMetrics::default(), known_keys: KnownKeys::default() }
     }
 
     /// Exchanges a subject token for a credential (RFC 8693 §2).
@@ -156,6 +166,19 @@ impl Exchange {
             Ok(issued) => Ok(issued),
             Err(stopped) => Err(self.write_down(attempt, &replay, stopped).await),
         }
+    }
+
+    /// Whose key signed this? Only of keys that were issued here since the start; nothing is recorded.
+    pub async fn caller_identity(
+        &self,
+        request: &SignedRequest<'_>,
+    ) -> Result<CallerIdentity, SignatureRefusal> {
+        self.known_keys.identify(request, self.services.clock.now()).await
+    }
+
+    /// Wipes keys that have ended. Call it every now and then.
+    pub async fn forget_ended_keys(&self) {
+        self.known_keys.forget_ended().await;
     }
 
     /// Steps 1 and 2: whose token is it? Failures are anonymous: counted, never appended, so that a stranger
@@ -225,8 +248,10 @@ impl Exchange {
         let receipt = self.timed(Step::Record, self.record(attempt, &permit, &credential, replay)).await?;
         let expires_in = remaining(credential.expires_at(), attempt.at)?;
         let credential = credential.open(&receipt).map_err(|wrong| Fault::Signing(wrong.to_string()))?;
+        self.known_keys.remember(&credential, attempt.at).await;
         self.metrics.issued(target.grant.kind_name());
-        Ok(Issued { credential, receipt, scopes: permit.scopes().clone(), expires_in })
+        let presented = Presented::of(&attempt.caller.token);
+        Ok(Issued { credential, receipt, scopes: permit.scopes().clone(), expires_in, presented })
     }
 
     /// Step 4. A request that does not fit the grant is put to the policy all the same, with what would fit: who

@@ -194,7 +194,7 @@ impl Exchange {
         Event::CredentialRefused {
             principal: principal_record(attempt.caller.principal.kind(), attempt.caller.principal.id()),
             actor: actor_record(attempt.caller),
-            grant: self.services.catalog.resolve(asked).map_or_else(
+            grant: asked.find(&self.services.catalog).map_or_else(
                 || GrantRecord { name: asked.to_string(), kind: None, version: None },
                 |grant| grant_record(grant),
             ),

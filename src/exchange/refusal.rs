@@ -107,6 +107,20 @@ impl Refusal {
         }
     }
 
+    /// Is it not known who asked? Such failures are counted and held against the address, never recorded.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self, Self::SubjectToken(_) | Self::ActorToken(_) | Self::Claims(_))
+    }
+
+    /// Would a newer token of the same caller do?
+    pub fn wants_a_new_token(&self) -> bool {
+        match self {
+            Self::SubjectToken(refusal) => matches!(refusal, TokenRefusal::Expired | TokenRefusal::TooOld),
+            Self::Replayed | Self::Lifetime(_) => true,
+            _ => false,
+        }
+    }
+
     /// For the operator and the auditor: what a stranger is not told.
     pub fn detail(&self) -> String {
         match self {

@@ -50,6 +50,11 @@ impl RoleArn {
     pub fn partition(&self) -> &str {
         self.partition
     }
+
+    /// The ARN of a session of this role, as STS spells it: without the role's path.
+    pub fn assumed(&self, session_name: &str) -> String {
+        format!("arn:{}:sts::{}:assumed-role/{}/{session_name}", self.partition, self.account, self.name())
+    }
 }
 
 fn parse_role(text: &str) -> Result<RoleArn, &'static str> {
@@ -99,6 +104,8 @@ fn check_role_name(path_and_name: &str) -> Result<(), &'static str> {
 pub struct AwsGrant {
     /// The role that is assumed.
     pub role_arn: RoleArn,
+    /// The `RoleArn` that stands for this grant at the STS door instead of its role's own.
+    pub sts_role_arn_alias: Option<RoleArn>,
     /// Which STS is asked.
     pub sts: StsRoute,
     /// `ExternalId` of `AssumeRole`: what the trust policies of other accounts may ask for.
@@ -156,6 +163,7 @@ impl AwsGrant {
         Self {
             sts: StsRoute::of_role(&role_arn),
             role_arn,
+            sts_role_arn_alias: None,
             external_id: None,
             session_policy,
             policy_arns: Vec::new(),
@@ -165,7 +173,12 @@ impl AwsGrant {
         }
     }
 
-    /// Everything that shapes a credential, field by field, for the digest.
+    /// The `RoleArn` that callers of the STS door know it by.
+    pub fn answers_to(&self) -> &RoleArn {
+        self.sts_role_arn_alias.as_ref().unwrap_or(&self.role_arn)
+    }
+
+    /// Everything that shapes a credential or finds the grant, field by field, for the digest.
     pub(super) fn digest_fields(&self) -> Vec<String> {
         let mut fields = vec![self.role_arn.as_str().to_owned(), self.allow_assume_role.to_string()];
         let policy = self.session_policy.as_ref();
@@ -182,6 +195,7 @@ impl AwsGrant {
         fields.push(self.sts.region.as_str().to_owned());
         fields.extend(optional(self.sts.endpoint.as_ref()));
         fields.extend(optional(self.external_id.as_ref()));
+        fields.extend(optional(self.sts_role_arn_alias.as_ref().map(|arn| arn.as_str().to_owned()).as_ref()));
         fields
     }
 }
@@ -249,6 +263,7 @@ mod tests {
         let role = RoleArn::new("arn:aws-us-gov:iam::123456789012:role/teams/a/orders-read").unwrap();
         assert_eq!((role.partition(), role.account()), ("aws-us-gov", "123456789012"));
         assert_eq!(role.name(), "orders-read");
+        assert_eq!(role.assumed("app-1"), "arn:aws-us-gov:sts::123456789012:assumed-role/orders-read/app-1");
         assert!(RoleArn::new("arn:aws-cn:iam::000000000000:role/x").is_ok());
     }
 

@@ -181,6 +181,7 @@ mod tests {
             jwt(&["a"], &[], &[], 60, true),
             aws(|grant| grant),
             aws(|grant| AwsGrant { allow_assume_role: true, ..grant }),
+            aws(|grant| AwsGrant { sts_role_arn_alias: Some(grant.role_arn.clone()), ..grant }),
             aws(|grant| AwsGrant { session_policy: Some(PolicyTemplate::parse(open).unwrap()), ..grant }),
             aws(|grant| grant.with_tags(vec![tag("v")], vec![]).unwrap()),
             aws(|grant| grant.with_tags(vec![tag("w")], vec![]).unwrap()),

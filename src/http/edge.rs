@@ -81,6 +81,10 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
+/// On an answer to what clients do of themselves: no line in the log at its usual level, only a count.
+#[derive(Clone, Copy)]
+pub(super) struct Expected;
+
 /// The caller's address, behind the proxies that the operator trusts.
 #[derive(Clone, Copy)]
 struct SourceIp(IpAddr);
@@ -194,7 +198,7 @@ fn account(route: Option<&MatchedPath>, response: &Response, request_id: Request
             took_us = micros,
             "answered"
         );
-    } else if status.is_client_error() {
+    } else if status.is_client_error() && response.extensions().get::<Expected>().is_none() {
         tracing::info!(
             request.id = request_id,
             http.route = route,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
 
 /// How large a body may be and how long it may take to arrive.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +23,24 @@ pub(super) enum FormError {
     TooLarge(usize),
     #[error("the body did not arrive in time")]
     TooSlow,
-    #[error("the body is not UTF-8 in form encoding")]
+    #[error("the parameters are not UTF-8 in form encoding")]
     Encoding,
     #[error("parameter `{0}` is given more than once")]
     Duplicate(&'static str),
     #[error("the request has a parameter that this endpoint does not know: {0}")]
     Unknown(String),
+}
+
+impl FormError {
+    pub(super) const fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::ContentType | Self::Encoding | Self::Duplicate(_) | Self::Unknown(_) => {
+                StatusCode::BAD_REQUEST
+            }
+        }
+    }
 }
 
 /// The parameters that were given, by the names that the door knows. Empty values count as absent (RFC 6749 §3.2).
@@ -41,14 +54,7 @@ impl Form {
         known: &[&'static str],
         limits: FormLimits,
     ) -> Result<Self, FormError> {
-        if !is_form(headers) {
-            return Err(FormError::ContentType);
-        }
-        let bytes = tokio::time::timeout(limits.patience, to_bytes(body, limits.max_body))
-            .await
-            .map_err(|_| FormError::TooSlow)?
-            .map_err(|_| FormError::TooLarge(limits.max_body))?;
-        Self::parse(&bytes, known)
+        Self::parse(&read_bytes(headers, body, limits).await?, known)
     }
 
     /// Reads what arrived; also a query, which is spelt the same.
@@ -71,6 +77,21 @@ impl Form {
     }
 }
 
+/// The body as it came, for a door that must first see what it is about, or check a signature over it.
+pub(super) async fn read_bytes(
+    headers: &HeaderMap,
+    body: Body,
+    limits: FormLimits,
+) -> Result<Bytes, FormError> {
+    if !is_form(headers) {
+        return Err(FormError::ContentType);
+    }
+    tokio::time::timeout(limits.patience, to_bytes(body, limits.max_body))
+        .await
+        .map_err(|_| FormError::TooSlow)?
+        .map_err(|_| FormError::TooLarge(limits.max_body))
+}
+
 fn is_form(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
@@ -78,7 +99,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// `form_urlencoded` replaces what it cannot read; a security decision must not rest on replaced text.
-fn check_encoding(bytes: &[u8]) -> Result<(), FormError> {
+pub(super) fn check_encoding(bytes: &[u8]) -> Result<(), FormError> {
     let mut pieces = bytes.split(|byte| *byte == b'%');
     let mut decoded = Vec::with_capacity(bytes.len());
     decoded.extend_from_slice(pieces.next().unwrap_or_default());

@@ -4,14 +4,18 @@
 mod abuse;
 mod api;
 mod bearer;
+mod container;
+mod desk;
 mod edge;
 mod form;
 mod log;
 mod oauth;
 mod openapi;
 mod ops;
+mod parameters;
 mod problem;
 mod routes;
+mod sts;
 mod tokens;
 mod wellknown;
 
@@ -21,11 +25,14 @@ use axum::Router;
 
 pub use abuse::AbuseLimit;
 pub use api::{ApiDoor, ApiServices};
+pub use container::ContainerDoor;
+pub use desk::Desk;
 pub use edge::{Edge, EdgeSettings};
 pub use log::LogDoor;
 pub use oauth::OauthDoor;
 pub use ops::{OperatorKey, OpsDoor, Readiness};
 pub use routes::{Access, OPS_ROUTES, PUBLIC_ROUTES, Route, Writes};
+pub use sts::StsDoor;
 pub use tokens::TokensDoor;
 pub use wellknown::{Metadata, MetadataDoor};
 
@@ -34,6 +41,10 @@ pub use wellknown::{Metadata, MetadataDoor};
 pub struct PublicDoors {
     /// `POST /oauth2/token`
     pub oauth: Arc<OauthDoor>,
+    /// `GET /aws/credentials/{grant}`
+    pub container: Arc<ContainerDoor>,
+    /// `POST /sts`
+    pub sts: Arc<StsDoor>,
     /// `POST /oauth2/introspect`, `POST /oauth2/revoke`
     pub tokens: Arc<TokensDoor>,
     /// `/.well-known/…`
@@ -48,6 +59,8 @@ pub struct PublicDoors {
 pub fn public(doors: &PublicDoors, edge: &Arc<Edge>) -> Router {
     let router = Router::new()
         .merge(oauth::routes(&doors.oauth))
+        .merge(container::routes(&doors.container))
+        .merge(sts::routes(&doors.sts))
         .merge(tokens::routes(&doors.tokens))
         .merge(wellknown::routes(&doors.metadata))
         .merge(log::routes(&doors.log))

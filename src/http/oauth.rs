@@ -17,50 +17,33 @@ use axum::routing::post;
 use self::answer::token_answer;
 pub(super) use self::dialect::{OauthError, error_answer};
 use self::request::{GrantType, KNOWN, TokenRequest};
-use super::abuse::AbuseLimit;
+use super::desk::{Desk, TOO_MANY_FAILURES};
 use super::edge::Peer;
 use super::form::{Form, FormLimits};
 use super::routes::TOKEN;
-use crate::exchange::{Exchange, ExchangeError, Issued, Refusal};
-use crate::telemetry;
+use crate::exchange::Issued;
 
 /// The token endpoint's services and limits.
 #[derive(Debug)]
 pub struct OauthDoor {
-    exchange: Arc<Exchange>,
-    abuse: Arc<AbuseLimit>,
+    desk: Desk,
     limits: FormLimits,
 }
 
 impl OauthDoor {
     /// Bodies over `max_body` bytes, or slower than `patience`, are refused.
-    pub fn new(exchange: Arc<Exchange>, abuse: Arc<AbuseLimit>, max_body: usize, patience: Duration) -> Self {
-        Self { exchange, abuse, limits: FormLimits { max_body, patience } }
+    pub fn new(desk: Desk, max_body: usize, patience: Duration) -> Self {
+        Self { desk, limits: FormLimits { max_body, patience } }
     }
 
     async fn answer(&self, peer: &Peer, headers: &HeaderMap, body: Body) -> Result<Issued, OauthError> {
-        if let Some(wait) = self.abuse.blocked(peer.ip).await {
-            return Err(OauthError::slow_down(wait, "too many tokens from this address did not verify"));
+        if let Some(wait) = self.desk.blocked(peer).await {
+            return Err(OauthError::slow_down(wait, TOO_MANY_FAILURES));
         }
         let form = Form::read(headers, body, &KNOWN, self.limits).await?;
         let TokenRequest { grant_type, exchange } = TokenRequest::from_form(form, peer)?;
-        let outcome = self.exchange.exchange(&exchange).await;
-        self.count(&outcome, peer).await;
-        outcome.map_err(|error| OauthError::of_exchange(error, grant_type, peer.request_id))
-    }
-
-    /// A token that does not verify is anonymous: the address pays for it.
-    async fn count(&self, outcome: &Result<Issued, ExchangeError>, peer: &Peer) {
-        match outcome {
-            Ok(_) => {}
-            Err(ExchangeError::Refused(refusal)) => {
-                telemetry::refused(refusal.code());
-                if matches!(refusal, Refusal::SubjectToken(_) | Refusal::ActorToken(_) | Refusal::Claims(_)) {
-                    self.abuse.failed(peer.ip).await;
-                }
-            }
-            Err(ExchangeError::Failed(fault)) => telemetry::faulted(fault.code()),
-        }
+        let outcome = self.desk.exchange(&exchange, peer).await;
+        outcome.map_err(|error| OauthError::of_exchange(&error, grant_type))
     }
 }
 

@@ -8,6 +8,8 @@ pub enum Access {
     Public,
     /// The request carries a subject token that is verified.
     SubjectToken,
+    /// The request carries a subject token that is verified, or is signed (`SigV4`) with a key that we issued.
+    SubjectTokenOrIssuedKey,
     /// The request carries a token of a trusted issuer, a workload's or a person's (RFC 6750).
     Bearer,
     /// The request carries a person's token (RFC 6750); policy decides what they may do.
@@ -44,12 +46,18 @@ const fn public_get(path: &'static str) -> Route {
     Route { method: "GET", path, access: Access::Public, writes: Writes::Nothing }
 }
 
-pub(super) const TOKEN: Route = Route {
-    method: "POST",
-    path: "/oauth2/token",
-    access: Access::SubjectToken,
-    writes: Writes::Entries(&["credential.issued", "credential.refused", "aws.assume_role.requested"]),
-};
+/// What every door to the exchange leaves behind.
+const ISSUING: Writes =
+    Writes::Entries(&["credential.issued", "credential.refused", "aws.assume_role.requested"]);
+
+pub(super) const TOKEN: Route =
+    Route { method: "POST", path: "/oauth2/token", access: Access::SubjectToken, writes: ISSUING };
+pub(super) const CONTAINER: Route =
+    Route { method: "GET", path: "/aws/credentials/{grant}", access: Access::SubjectToken, writes: ISSUING };
+pub(super) const STS: Route =
+    Route { method: "POST", path: "/sts", access: Access::SubjectTokenOrIssuedKey, writes: ISSUING };
+/// Some SDKs append the slash.
+pub(super) const STS_SLASH: Route = Route { path: "/sts/", ..STS };
 pub(super) const INTROSPECT: Route =
     Route { method: "POST", path: "/oauth2/introspect", access: Access::Bearer, writes: Writes::Nothing };
 pub(super) const REVOKE_TOKEN: Route = Route {
@@ -121,8 +129,11 @@ pub(super) const ROTATE: Route = Route {
 };
 
 /// What the public listener serves.
-pub const PUBLIC_ROUTES: [Route; 26] = [
+pub const PUBLIC_ROUTES: [Route; 29] = [
     TOKEN,
+    CONTAINER,
+    STS,
+    STS_SLASH,
     INTROSPECT,
     REVOKE_TOKEN,
     OPENID_CONFIGURATION,

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 
 use super::abuse::AbuseLimit;
 use super::bearer::{Challenge, bearer};
+use super::desk::TOO_MANY_FAILURES;
 use super::edge::Peer;
 use super::form::{Form, FormLimits};
 use super::oauth::{OauthError, error_answer};
@@ -49,7 +50,7 @@ impl TokensDoor {
     /// Who asks, and about which token.
     async fn read(&self, peer: &Peer, headers: &HeaderMap, body: Body) -> Result<Asked, OauthError> {
         if let Some(wait) = self.abuse.blocked(peer.ip).await {
-            return Err(OauthError::slow_down(wait, "too many tokens from this address did not verify"));
+            return Err(OauthError::slow_down(wait, TOO_MANY_FAILURES));
         }
         let arrival = Arrival { request_id: peer.request_id, source_ip: peer.ip, at: self.clock.now() };
         let caller = match bearer(headers) {

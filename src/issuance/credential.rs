@@ -55,6 +55,8 @@ pub enum OpenCredential {
         role_arn: String,
         /// `RoleSessionName`
         session_name: String,
+        /// `SourceIdentity`
+        source_identity: String,
         /// `AssumedRoleId`, as STS gave it: `AROA…:<session name>`.
         assumed_role_id: Option<String>,
         /// `PackedPolicySize`, as STS gave it.

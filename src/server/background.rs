@@ -93,6 +93,7 @@ pub(super) async fn reload_policies(rooms: &Rooms) {
 async fn forget(rooms: Arc<Rooms>) {
     rooms.rate.forget_idle();
     rooms.abuse.forget_idle();
+    rooms.exchange.forget_ended_keys().await;
     let (store, at) = (&rooms.store, rooms.clock.now());
     purge("expired replay claims", || store.purge_claims(at, PURGE_AT_ONCE)).await;
     let before = at.minus(REMEMBERED);

@@ -21,8 +21,8 @@ use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
-    AbuseLimit, ApiDoor, ApiServices, Edge, EdgeSettings, LogDoor, Metadata, MetadataDoor, OauthDoor,
-    OperatorKey, OpsDoor, PublicDoors, Readiness, TokensDoor,
+    AbuseLimit, ApiDoor, ApiServices, ContainerDoor, Desk, Edge, EdgeSettings, LogDoor, Metadata,
+    MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
 };
 use crate::issuance::JwtIssuer;
 use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
@@ -199,19 +199,18 @@ impl Rooms {
 
     pub(super) fn doors(&self) -> PublicDoors {
         let limits = self.server.limits;
+        let (max_body, patience) = (limits.max_body_bytes, limits.request_timeout / 2);
+        let desk = Desk::new(Arc::clone(&self.exchange), Arc::clone(&self.abuse));
         PublicDoors {
-            oauth: Arc::new(OauthDoor::new(
-                Arc::clone(&self.exchange),
-                Arc::clone(&self.abuse),
-                limits.max_body_bytes,
-                limits.request_timeout / 2,
-            )),
+            oauth: Arc::new(OauthDoor::new(desk.clone(), max_body, patience)),
+            container: Arc::new(ContainerDoor::new(desk.clone())),
+            sts: Arc::new(StsDoor::new(desk, max_body, patience)),
             tokens: Arc::new(TokensDoor::new(
                 Arc::clone(&self.tokens),
                 Arc::clone(&self.abuse),
                 Arc::clone(&self.clock),
-                limits.max_body_bytes,
-                limits.request_timeout / 2,
+                max_body,
+                patience,
             )),
             metadata: Arc::new(MetadataDoor::new(
                 self.metadata.clone(),
@@ -219,7 +218,7 @@ impl Rooms {
                 Arc::clone(&self.clock),
             )),
             log: Arc::new(LogDoor::new(self.audit.clone())),
-            api: Arc::new(ApiDoor::new(self.api(), limits.max_body_bytes, limits.request_timeout / 2)),
+            api: Arc::new(ApiDoor::new(self.api(), max_body, patience)),
         }
     }
 

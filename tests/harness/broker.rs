@@ -26,7 +26,8 @@ pub(crate) struct Setup {
     policy: String,
     files: Vec<(String, String)>,
     env: Vec<(String, String)>,
-    tls: bool,
+    scheme: &'static str,
+    tls: &'static str,
 }
 
 impl Setup {
@@ -41,30 +42,9 @@ impl Setup {
             policy: format!("@id(\"worker\")\n{permit}\nwhen {{ principal.subject == \"{SUBJECT}\" }};\n"),
             files: Vec::new(),
             env: Vec::new(),
-            tls: false,
+            scheme: "http",
+            tls: "",
         }
-    }
-
-    /// Serves on `https://localhost` with a certificate of an authority of its own: `ca.pem` in the broker's folder.
-    pub(crate) fn private_authority(mut self) -> Self {
-        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        authority.distinguished_name.push(rcgen::DnType::CommonName, "an authority of our own");
-        let authority =
-            rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        // Python's TLS refuses a certificate that does not name its authority's key.
-        leaf.use_authority_key_identifier_extension = true;
-        leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = leaf.signed_by(&key, &authority).unwrap();
-        for (name, pem) in
-            [("ca.pem", authority.pem()), ("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())]
-        {
-            self.files.push((name.to_owned(), pem));
-        }
-        self.tls = true;
-        self
     }
 
     /// Trusts the issuer at `url` for the audience `tidegate`; `more` are further lines of its table.
@@ -152,6 +132,15 @@ impl Setup {
         self
     }
 
+    /// TLS with a certificate of its own authority (`ca.crt` in its folder), and clients' certificates of that authority
+    /// (`client.crt`, `client.key`) where they are shown.
+    pub(crate) fn tls(mut self) -> Self {
+        self.files.extend(super::certificates::of_one_authority());
+        self.scheme = "https";
+        self.tls = "tls = { cert_file = \"tls.crt\", key_file = \"tls.key\", client_ca_file = \"ca.crt\" }";
+        self
+    }
+
     /// Replaces `[server.limits]`.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         lines.clone_into(&mut self.limits);
@@ -180,7 +169,7 @@ impl Setup {
             fs::write(folder.path().join("tidegate.toml"), self.config(port)).unwrap();
             match serve(folder.path(), &self.env) {
                 Ok((process, ops)) => {
-                    let url = self.url(port);
+                    let url = format!("{}://127.0.0.1:{port}", self.scheme);
                     return Broker { process: Some(process), url, ops, env: self.env, folder };
                 }
                 Err(why) if why.to_lowercase().contains("in use") => complaint = why,
@@ -201,18 +190,12 @@ impl Setup {
         fs::set_permissions(&kek, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn url(&self, port: u16) -> String {
-        if self.tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") }
-    }
-
     /// The public port is known before the start because it is part of the issuer's name.
     fn config(&self, port: u16) -> String {
-        let Self { limits, tables, log_level, .. } = self;
-        let (url, files) = (self.url(port), "tls = { cert_file = \"tls.crt\", key_file = \"tls.key\" }");
-        let tls = if self.tls { files } else { "" };
+        let Self { limits, tables, log_level, scheme, tls, .. } = self;
         format!(
             r#"[server]
-issuer = "{url}"
+issuer = "{scheme}://127.0.0.1:{port}"
 listen = "127.0.0.1:{port}"
 ops_listen = "127.0.0.1:0"
 {tls}
@@ -362,16 +345,9 @@ impl Broker {
         }
     }
 
-    /// `tidegate …` with this broker's folder as its working directory, to be started.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = tidegate(self.folder.path());
-        command.args(arguments);
-        command
-    }
-
-    /// The same, run to its end.
+    /// `tidegate …` with this broker's folder as its working directory.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        tidegate(self.folder.path()).args(arguments).output().unwrap()
     }
 
     /// The log verifies from the outside, with the verifier key alone.
@@ -410,7 +386,8 @@ fn ready(line: &str) -> Option<String> {
     fields.get("ops.address").and_then(Value::as_str).filter(|_| is_ready).map(str::to_owned)
 }
 
-fn tidegate(folder: &Path) -> Command {
+/// The program, with nothing of the developer's machine but the path.
+pub(crate) fn tidegate(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     scrub(&mut command, folder);
     command

@@ -6,6 +6,7 @@
 pub(crate) mod agent;
 pub(crate) mod aws;
 pub(crate) mod broker;
+pub(crate) mod certificates;
 pub(crate) mod clients;
 pub(crate) mod http;
 pub(crate) mod issuer;

@@ -86,8 +86,13 @@ impl Running {
     }
 
     /// Asks it to end and waits; panics when it does not end in time.
-    pub(crate) fn stop(mut self) -> std::process::ExitStatus {
+    pub(crate) fn stop(self) -> std::process::ExitStatus {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; panics when that does not come in time.
+    pub(crate) fn ended(mut self) -> std::process::ExitStatus {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::agent::Agent;
 use super::process::Running;
 use super::tools;
 
@@ -64,8 +65,13 @@ impl Door {
         )
     }
 
-    /// Whatever these variables say.
-    pub(crate) fn new(name: &'static str, env: &[(&str, &str)]) -> Self {
+    /// `tidegate agent`.
+    pub(crate) fn agent(agent: &Agent, grant: &str) -> Self {
+        let variables = agent.variables(grant);
+        Self::new("agent", &variables.each_ref().map(|(name, value)| (*name, value.as_str())))
+    }
+
+    fn new(name: &'static str, env: &[(&str, &str)]) -> Self {
         Self {
             name,
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

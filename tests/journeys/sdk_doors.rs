@@ -56,7 +56,7 @@ impl Who {
         // A token with a line end is no header: SDKs refuse to send it to the container door.
         fs::write(file.with_extension("jwt"), token).unwrap();
         fs::write(file.with_extension("line"), format!("{token}\n")).unwrap();
-        Self { agent: Agent::start(broker, &file.with_extension("line")), token: file }
+        Self { agent: Agent::start(broker, token, &[]), token: file }
     }
 }
 
@@ -86,7 +86,7 @@ impl World {
         [
             Door::container(url, grant, &who.token.with_extension("jwt")),
             Door::sts(url, role_arn, &who.token.with_extension("line")),
-            who.agent.door(grant),
+            Door::agent(&who.agent, grant),
         ]
     }
 

@@ -20,14 +20,14 @@ impl World {
     async fn new() -> Self {
         let (issuer, aws) = (OidcProvider::start(), Aws::moto());
         let broker = Setup::new()
-            .private_authority()
+            .tls()
             .issuer("idp", issuer.url(), "replay = \"reusable\"")
             .aws_grant("orders-read", aws.role_arn(), "orders", "10m")
             .sts(aws.endpoint(), aws.broker_env())
             .start();
         let token = broker.folder().join("workload.jwt");
         fs::write(&token, issuer.token("es256").await).unwrap();
-        let authority = broker.folder().join("ca.pem").to_str().unwrap().to_owned();
+        let authority = broker.folder().join("ca.crt").to_str().unwrap().to_owned();
         Self { aws, broker, token, authority, _issuer: issuer }
     }
 

@@ -20,6 +20,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A broker that wishes for more quiet than this is asked anyway.
 const LONGEST_WISH: Duration = Duration::from_mins(1);
+/// Not served any more so long before its end: boto3 throws what ends while it reads it, without a word about why.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Half of ever shorter rests would be asked for ever faster where the end cannot move: break-glass.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(10);
 
@@ -191,9 +193,15 @@ impl Slot {
         subject: Fingerprint,
         die: Die,
     ) -> News {
-        // By what is left and not by `Expiration`: that is the broker's clock, and this machine's may be wrong.
-        let life = Duration::from_secs(given.expires_in);
-        let refresh = die.part(life, 500, 600).max(SHORTEST_REFRESH);
+        let Some(life) = life(asked, given, aws) else {
+            return self.fail(
+                asked,
+                "by this machine's clock, what the broker gave is over".to_owned(),
+                None,
+                die,
+            );
+        };
+        let refresh = die.part(life + LAST_MOMENT, 500, 600).max(SHORTEST_REFRESH);
         let was_failing = self.trouble.take().is_some();
         (self.failures, self.retry) = (0, None);
         self.live = Some(Live {
@@ -277,6 +285,14 @@ impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Live").field("expiration", &self.expiration).finish_non_exhaustive()
     }
+}
+
+/// How long it can be served. By what the broker says is left, because this machine's clock may be behind; and by the end
+/// that SDKs look at, because `expires_in` was rounded up.
+fn life(asked: Now, given: &Given, aws: &AwsGiven) -> Option<Duration> {
+    let ends: Moment = aws.expiration.parse().ok()?;
+    let left = Duration::from_secs(given.expires_in).min(ends.since(asked.wall));
+    left.checked_sub(LAST_MOMENT).filter(|life| !life.is_zero())
 }
 
 /// As SDKs read it from a container's endpoint.

@@ -131,6 +131,7 @@ impl<'a> Story<'a> {
              -d audience=ledger-api -d subject_token={token}\n"
         ))?;
         self.output.line("  (that token is for single use: the second call is refused)\n")?;
+        self.doors_for_sdks_to_try()?;
         self.break_glass_to_try()?;
         self.output.line(format!("  curl -s {broker}/log/checkpoint"))?;
         self.output.line(format!("  curl -s {broker}/.well-known/jwks.json"))?;
@@ -143,6 +144,22 @@ impl<'a> Story<'a> {
             pressed = tokio::signal::ctrl_c() => pressed?,
             _ = terminate.recv() => {}
         }
+        Ok(())
+    }
+
+    /// Two tokens: each is for single use.
+    fn doors_for_sdks_to_try(&self) -> anyhow::Result<()> {
+        let broker = self.world.broker_url();
+        self.output.line("  What an AWS SDK asks (its keys are the stand-in's and open nothing):\n")?;
+        self.output.line(format!(
+            "  curl -s {broker}/aws/credentials/orders-read -H 'Authorization: {}'\n",
+            self.token_of("billing")?
+        ))?;
+        self.output.line(format!(
+            "  curl -s {broker}/sts -d Action=AssumeRoleWithWebIdentity -d Version=2011-06-15 -d RoleSessionName=me \\\n    \
+             -d RoleArn=arn:aws:iam::123456789012:role/orders-read -d WebIdentityToken={}\n",
+            self.token_of("billing")?
+        ))?;
         Ok(())
     }
 

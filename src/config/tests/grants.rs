@@ -1,6 +1,7 @@
 //! `[[grants]]` and `[aws]`.
 
 use super::*;
+use crate::grants::RoleArn;
 
 #[test]
 fn lifetimes_stay_inside_what_can_end() {
@@ -45,14 +46,38 @@ fn a_grant_of_one_kind_has_no_keys_of_the_other() {
 }
 
 #[test]
-fn two_grants_share_a_role_but_never_a_name() {
+fn two_grants_share_a_role_but_never_a_name_and_each_answers_to_a_role_arn_of_its_own() {
     let again = GOOD.rsplit("[[grants]]").next().unwrap();
-    refuses(&[(
-        format!("{GOOD}\n[[grants]]{again}"),
-        "grants[2].name: two grants are called `orders-read`",
-        "",
-    )]);
-    settings(&format!("{GOOD}\n[[grants]]{}", again.replace("orders-read\"\nkind", "orders-two\"\nkind")));
+    let other = again.replace("orders-read\"\nkind", "orders-two\"\nkind");
+    let role = "arn:aws:iam::123456789012:role";
+    let twice = |lines: &str| format!("{GOOD}\n[[grants]]{other}\n{lines}");
+    refuses(&[
+        (format!("{GOOD}\n[[grants]]{again}"), "grants[2].name: two grants are called `orders-read`", ""),
+        (
+            twice(""),
+            "grants[2].role_arn: `arn:aws:iam::123456789012:role/orders-read` is what grant `orders-read` answers to",
+            "sts_role_arn_alias = \"arn:aws:iam::123456789012:role/orders-two\"",
+        ),
+        (
+            twice(&format!("sts_role_arn_alias = \"{role}/orders-read\"")),
+            "grants[2].sts_role_arn_alias: `arn:aws:iam::123456789012:role/orders-read` is what",
+            "",
+        ),
+        (
+            twice("sts_role_arn_alias = \"orders-two\""),
+            "grants[2].sts_role_arn_alias: `orders-two` is not",
+            "arn:",
+        ),
+        (
+            with("kind = \"jwt\"", &format!("kind = \"jwt\"\nsts_role_arn_alias = \"{role}/x\"")),
+            "`sts_role_arn_alias` is for grants of kind `aws`",
+            "",
+        ),
+    ]);
+    let catalog = settings(&twice(&format!("sts_role_arn_alias = \"{role}/orders-two\""))).grants;
+    let arn = |name: &str| RoleArn::new(&format!("{role}/{name}")).unwrap();
+    assert_eq!(catalog.by_role_arn(&arn("orders-two")).unwrap().name.as_str(), "orders-two");
+    assert_eq!(catalog.by_role_arn(&arn("orders-read")).unwrap().name.as_str(), "orders-read");
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl World {
             request_id,
             subject_token: UnverifiedToken::new(token),
             actor_token: None,
-            grant: GrantName::new(grant).unwrap(),
+            grant: GrantName::new(grant).unwrap().into(),
             scopes: None,
             lifetime: None,
             wanted: WantedType::Any,

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use super::ApiDoor;
 use super::error::ApiError;
 use crate::http::bearer::{Challenge, bearer};
+use crate::http::desk::TOO_MANY_FAILURES;
 use crate::http::edge::Peer;
 use crate::people::{Arrival, Caller, SignInError};
 use crate::telemetry;
@@ -32,7 +33,7 @@ impl FromRequestParts<Arc<ApiDoor>> for SignedIn {
 impl ApiDoor {
     async fn sign_in(&self, peer: &Peer, headers: &HeaderMap) -> Result<Caller, ApiError> {
         if let Some(wait) = self.abuse.blocked(peer.ip).await {
-            return Err(ApiError::slow_down(wait, "too many tokens from this address did not verify"));
+            return Err(ApiError::slow_down(wait, TOO_MANY_FAILURES));
         }
         let token = bearer(headers)?;
         let arrival = Arrival { request_id: peer.request_id, source_ip: peer.ip, at: self.clock.now() };

@@ -92,3 +92,26 @@ fn what_a_caller_wrote_into_x_forwarded_for_is_not_believed() {
     assert_eq!(from("10.0.0.1", &[], &trusted), ip("10.0.0.1"));
     assert_eq!(from("::ffff:10.0.0.1", &["198.51.100.7"], &trusted), ip("198.51.100.7"));
 }
+
+#[tokio::test]
+async fn what_clients_do_of_themselves_makes_no_line_at_the_usual_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(Arc::new(std::fs::File::create(&path).unwrap()))
+        .finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+    let refused = StatusCode::UNAUTHORIZED;
+    let router = Router::new()
+        .route("/expected", get(move || async move { (refused, axum::Extension(Expected)) }))
+        .route("/other", get(move || async move { refused }));
+    let router = wrap(router, &edge(8, Duration::from_secs(5)));
+    for path in ["/expected", "/other"] {
+        let response = router.clone().oneshot(request(path)).await.unwrap();
+        assert_eq!(response.status(), refused);
+        assert!(response.headers().contains_key("x-request-id"));
+    }
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert!(log.contains("/other") && !log.contains("/expected"), "{log}");
+}

@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::request::GrantType;
 use crate::exchange::{ExchangeError, Refusal};
 use crate::http::bearer::Challenge;
+use crate::http::desk::CANNOT_ISSUE;
 use crate::http::form::FormError;
+use crate::http::parameters::BadParameter;
 use crate::ids::RequestId;
 
 /// An answer that is no token.
@@ -82,17 +84,11 @@ impl OauthError {
         Self { retry_after: Some(wait), ..error }
     }
 
-    /// Logs a fault's cause here, once; the caller sees only that we are unavailable.
-    pub(super) fn of_exchange(error: ExchangeError, grant_type: GrantType, request_id: RequestId) -> Self {
+    /// Of a fault the caller sees only that we are unavailable.
+    pub(super) fn of_exchange(error: &ExchangeError, grant_type: GrantType) -> Self {
         match error {
-            ExchangeError::Refused(refusal) => {
-                tracing::info!(request.id = %request_id, refusal.code = refusal.code(), refusal.detail = %refusal.detail(), "exchange refused");
-                Self::of_refusal(&refusal, grant_type)
-            }
-            ExchangeError::Failed(fault) => {
-                tracing::error!(request.id = %request_id, fault.code = fault.code(), fault.cause = %fault, "exchange failed");
-                Self::unavailable("the broker cannot issue now; nothing was issued; try again")
-            }
+            ExchangeError::Refused(refusal) => Self::of_refusal(refusal, grant_type),
+            ExchangeError::Failed(_) => Self::unavailable(CANNOT_ISSUE),
         }
     }
 
@@ -120,15 +116,13 @@ impl OauthError {
 
 impl From<FormError> for OauthError {
     fn from(error: FormError) -> Self {
-        let status = match error {
-            FormError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            FormError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            FormError::ContentType
-            | FormError::Encoding
-            | FormError::Duplicate(_)
-            | FormError::Unknown(_) => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, "invalid_request", error.to_string())
+        Self::new(error.status(), "invalid_request", error.to_string())
+    }
+}
+
+impl From<BadParameter> for OauthError {
+    fn from(error: BadParameter) -> Self {
+        Self::invalid_request(error.to_string())
     }
 }
 

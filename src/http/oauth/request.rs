@@ -8,6 +8,7 @@ use crate::federation::UnverifiedToken;
 use crate::grants::Lifetime;
 use crate::http::edge::Peer;
 use crate::http::form::Form;
+use crate::http::parameters::{self, ELEVATION, EXPIRES_IN, without_line_end};
 use crate::ids::{ElevationId, GrantName, Scope};
 
 /// Every parameter that the endpoint knows. `client_id` is accepted because OAuth libraries send it; it decides
@@ -22,8 +23,8 @@ pub(super) const KNOWN: [&str; 12] = [
     "audience",
     "scope",
     "requested_token_type",
-    "expires_in",
-    "elevation",
+    EXPIRES_IN,
+    ELEVATION,
     "client_id",
 ];
 
@@ -59,7 +60,7 @@ impl TokenRequest {
             request_id: peer.request_id,
             subject_token,
             actor_token: actor_token(&mut form)?,
-            grant: grant_name(&mut form)?,
+            grant: grant_name(&mut form)?.into(),
             scopes: scopes(&mut form)?,
             lifetime: lifetime(&mut form)?,
             wanted: wanted(&mut form)?,
@@ -94,9 +95,7 @@ fn subject_token(form: &mut Form, grant_type: GrantType) -> Result<UnverifiedTok
             "parameter `{other}` does not go with this grant_type"
         )));
     }
-    let mut token = required(form, wanted)?;
-    // Token files often end with a newline, and google-auth sends it along.
-    token.truncate(token.trim_end_matches(['\r', '\n']).len());
+    let token = without_line_end(required(form, wanted)?);
     match (grant_type, form.take("subject_token_type")) {
         (GrantType::JwtBearer, None) => {}
         (GrantType::JwtBearer, Some(_)) => {
@@ -146,19 +145,11 @@ fn scopes(form: &mut Form) -> Result<Option<BTreeSet<Scope>>, OauthError> {
 }
 
 fn elevation(form: &mut Form) -> Result<Option<ElevationId>, OauthError> {
-    let Some(text) = form.take("elevation") else { return Ok(None) };
-    let told = "parameter `elevation` must be an elevation's id, as it was given when it was requested";
-    text.parse().map(Some).map_err(|_| OauthError::invalid_request(told.to_owned()))
+    Ok(form.take(ELEVATION).map(|text| parameters::elevation(&text)).transpose()?)
 }
 
 fn lifetime(form: &mut Form) -> Result<Option<Lifetime>, OauthError> {
-    let Some(text) = form.take("expires_in") else { return Ok(None) };
-    let seconds = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
-    seconds.and_then(|seconds| Lifetime::from_seconds(seconds).ok()).map(Some).ok_or_else(|| {
-        OauthError::invalid_request(
-            "parameter `expires_in` must be whole seconds from 1 to 604800".to_owned(),
-        )
-    })
+    Ok(form.take(EXPIRES_IN).map(|text| parameters::lifetime(&text)).transpose()?)
 }
 
 fn wanted(form: &mut Form) -> Result<WantedType, OauthError> {

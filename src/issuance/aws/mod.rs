@@ -2,17 +2,19 @@
 //!
 //! `plan`, `names`, `limits` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own AWS identity
 //! or with a token of `web_identity`; `cache` makes one call serve many; `end_sessions` talks to IAM when sessions must
-//! end before their time.
+//! end before their time; `known_keys` and `signature` tell who holds a key of ours.
 
 mod ask;
 mod cache;
 mod client;
 mod end_sessions;
+mod known_keys;
 mod limits;
 mod names;
 mod plan;
 mod sdk;
 mod session_policy;
+mod signature;
 mod web_identity;
 
 use std::fmt::Display;
@@ -20,9 +22,11 @@ use std::sync::Arc;
 
 pub use client::{Identity, Settings, StsClients};
 pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
+pub use known_keys::{CallerIdentity, KnownKeys, SignatureRefusal};
 pub use limits::LimitError;
 pub use plan::{AwsOrder, Mode, Plan, PlanError};
 pub use sdk::ConnectError;
+pub use signature::SignedRequest;
 pub use web_identity::WebIdentity;
 
 use self::cache::{Answer, Session, SessionCache};
@@ -94,6 +98,7 @@ fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
         session_token: session.session_token.clone(),
         role_arn: plan.role_arn().to_owned(),
         session_name: plan.session_name().to_owned(),
+        source_identity: plan.source_identity().to_owned(),
         assumed_role_id: session.assumed_role_id.clone(),
         packed_policy_percent: session.packed_policy_percent,
         expires_at: session.ends_at,

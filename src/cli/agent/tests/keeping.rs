@@ -31,9 +31,9 @@ async fn a_refusal_is_remembered_for_seconds_and_then_asked_for_again() {
     assert_eq!(world.ask("payroll").await.0, 403);
     assert_eq!((world.exchanges(), world.said().len()), (2, 1), "and it is told once");
     world.pass(Duration::from_secs(5));
-    world.desk.say(200, five_minutes("ASIA2"));
+    world.give("ASIA2");
     assert_eq!(world.key("payroll").await, "ASIA2");
-    assert_eq!(world.said()[1], "grant `payroll`: well again, until 2026-11-22T16:03:12Z");
+    assert_eq!(world.said()[1], "grant `payroll`: well again, until 2026-11-22T16:03:22Z");
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn while_the_broker_is_away_what_lives_is_served_to_its_end_and_not_beyond
     let world = World::new().await;
     world.key("orders-read").await;
     world.desk.say(503, away());
-    for _ in 0..299 {
+    for _ in 0..298 {
         world.pass(Duration::from_secs(1));
         world.tick().await;
         assert_eq!(world.key("orders-read").await, "ASIA1");
@@ -72,7 +72,7 @@ async fn while_the_broker_is_away_what_lives_is_served_to_its_end_and_not_beyond
     assert!(body["message"].as_str().unwrap().contains("not now"), "{body}");
     assert_eq!(world.said().len(), 1, "told once: {:?}", world.said());
 
-    world.desk.say(200, five_minutes("ASIA2"));
+    world.give("ASIA2");
     world.pass(Duration::from_secs(1));
     assert_eq!(world.key("orders-read").await, "ASIA2");
     assert_eq!(world.said().len(), 2, "and that it is well again: {:?}", world.said());
@@ -108,6 +108,24 @@ async fn neither_a_clock_set_back_nor_a_laptop_that_slept_prolongs_anything() {
     slept.desk.say(503, away());
     slept.clock.wall.fetch_add(300_000, Ordering::SeqCst);
     assert_eq!(slept.ask("orders-read").await.0, 503);
+}
+
+#[tokio::test]
+async fn nothing_is_served_in_its_last_second_whichever_end_comes_first() {
+    for (seconds, ends) in
+        [(300, "2026-11-22T16:03:12Z"), (300, "2026-11-22T16:00:00Z"), (108, "2026-11-22T16:03:12Z")]
+    {
+        let world = World::new().await;
+        world.desk.say(200, aws("ASIA1", seconds, ends));
+        world.key("orders-read").await;
+        world.desk.say(503, away());
+        let end: Moment = ends.parse().unwrap();
+        let left = Duration::from_secs(seconds).min(end.since(world.clock.now()));
+        world.pass(left.checked_sub(Duration::from_millis(1_001)).unwrap());
+        world.key("orders-read").await;
+        world.pass(Duration::from_millis(1));
+        assert_eq!(world.ask("orders-read").await.0, 503, "{seconds} {ends}");
+    }
 }
 
 #[tokio::test]
@@ -152,7 +170,7 @@ async fn an_exchange_that_takes_long_goes_on_when_whoever_asked_has_left() {
 async fn what_is_used_is_renewed_after_half_its_life_before_anybody_must_wait() {
     let world = World::new().await;
     world.key("orders-read").await;
-    world.desk.say(200, five_minutes("ASIA2"));
+    world.give("ASIA2");
     world.pass(HALF.checked_sub(Duration::from_millis(1)).unwrap());
     world.tick().await;
     assert_eq!((world.exchanges(), world.key("orders-read").await.as_str()), (1, "ASIA1"));
@@ -166,7 +184,7 @@ async fn a_request_near_the_end_starts_the_renewal_and_does_not_wait_for_it() {
     let world = World::new().await;
     world.key("orders-read").await;
     world.pass(LATER);
-    world.desk.say(200, five_minutes("ASIA2"));
+    world.give("ASIA2");
     world.desk.hold();
     assert_eq!(world.key("orders-read").await, "ASIA1");
     assert_eq!(world.key("orders-read").await, "ASIA1");
@@ -233,6 +251,9 @@ async fn an_answer_that_is_no_aws_credential_is_served_to_nobody() {
     }
     world.desk.say(200, aws("ASIA1", 0, "2026-11-22T16:03:12Z"));
     assert_eq!(world.ask("orders-read").await.0, 503, "one that has ended already is none");
+    world.pass(Duration::from_secs(2));
+    world.desk.say(200, aws("ASIA1", 300, "2026-11-22T15:58:13Z"));
+    assert_eq!(world.ask("orders-read").await.0, 503, "nor one that SDKs would take for ended");
 }
 
 #[tokio::test]
@@ -252,7 +273,7 @@ async fn grants_without_number_push_out_what_is_worth_least() {
 async fn nothing_that_is_said_holds_a_secret() {
     let world = World::new().await;
     world.key("orders-read").await;
-    for (status, body) in [(503, away()), (400, bad_token()), (400, denied()), (200, five_minutes("ASIA2"))] {
+    for (status, body) in [(503, away()), (400, bad_token()), (400, denied())] {
         world.pass(LATER);
         world.desk.say(status, body);
         world.tick().await;

@@ -84,6 +84,12 @@ impl World {
         Self { desk, clock, keeper, router, bearer: bearer_text, said, token, _folder: folder }
     }
 
+    /// From now on the broker gives credentials of five minutes.
+    fn give(&self, key_id: &str) {
+        let ends = self.clock.now().plus(Duration::from_mins(5)).to_string();
+        self.desk.say(200, aws(key_id, 300, &ends));
+    }
+
     /// Both clocks go on.
     fn pass(&self, span: Duration) {
         let millis = i64::try_from(span.as_millis()).unwrap();

@@ -52,7 +52,9 @@ proptest! {
                     let mut given: Given = serde_json::from_value(aws("ASIA", seconds, "2026-11-22T16:03:12Z")).unwrap();
                     let aws = given.aws.take().unwrap();
                     slot.keep(now, &given, &aws, subject("one"), Die(die));
-                    ends = Some(clock.now().plus(Duration::from_secs(seconds)));
+                    // The last second is not served; a gift without more changes nothing.
+                    let last = seconds.checked_sub(1).filter(|&last| last > 0).map(Duration::from_secs);
+                    ends = last.map(|last| clock.now().plus(last)).or(ends);
                 }
                 Event::Deny => {
                     slot.refuse(now, &refusal("invalid_target"), subject("one"), Die(die));
