@@ -1,5 +1,6 @@
 //! `[aws]`: how roles are assumed, and whether their sessions are ended early.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use url::Url;
@@ -8,6 +9,11 @@ use super::faults::quoted;
 use super::net::web_url;
 use super::reader::Section;
 use super::secret_source::readable_file;
+
+/// Far below what AWS gives an account by default, because the account has other callers; a busy broker needs less.
+const USUAL_STS_RATE: u32 = 100;
+/// More than AWS gives anybody.
+pub(super) const MOST_STS_RATE: u32 = 100_000;
 
 /// `[aws]`
 #[derive(Clone, Debug)]
@@ -22,6 +28,8 @@ pub struct AwsSettings {
     pub ca_file: Option<PathBuf>,
     /// `ExternalId` of every `AssumeRole`.
     pub external_id: Option<String>,
+    /// How many calls to STS all grants together may take in a second; `None` is no limit.
+    pub sts_rate: Option<NonZeroU32>,
     /// Are sessions that an elevation got ended in IAM when it ends early?
     pub end_sessions: bool,
 }
@@ -48,12 +56,14 @@ pub(super) fn read(section: &Section<'_>) -> Option<AwsSettings> {
         };
         if fits { Ok(text.to_owned()) } else { Err(refusal()) }
     });
+    let sts_rate = section.number("sts_rate", 0, MOST_STS_RATE).unwrap_or(USUAL_STS_RATE);
     Some(AwsSettings {
         region: region?,
         sts_endpoint: sts_endpoint.map(|at| at.value),
         iam_endpoint: iam_endpoint.map(|at| at.value),
         ca_file: ca_file.map(|at| at.value),
         external_id: external_id.map(|at| at.value),
+        sts_rate: NonZeroU32::new(sts_rate),
         end_sessions,
     })
 }

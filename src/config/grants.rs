@@ -1,9 +1,11 @@
 //! `[[grants]]`: what can be issued, for how long, and how narrow.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aws::MOST_STS_RATE;
 use super::faults::quoted;
 use super::reader::{At, Section};
 use super::secret_source::readable_file;
@@ -40,7 +42,7 @@ const MOST_TAGS_BESIDE_OURS: usize = 50 - OWN_TAGS.len();
 /// Keys that only one kind knows.
 const JWT_KEYS: &[&str] = &["audience", "scopes"];
 const AWS_KEYS: &[&str] =
-    &["role_arn", "session_policy_file", "session_tags", "transitive_tags", "allow_assume_role"];
+    &["role_arn", "session_policy_file", "session_tags", "transitive_tags", "allow_assume_role", "sts_rate"];
 
 /// The catalog, and the texts of the session policies (they belong to the configuration's digest).
 pub(super) fn read(top: &Section<'_>, has_aws: bool) -> (Option<Catalog>, Vec<String>) {
@@ -236,6 +238,7 @@ fn read_aws(section: &Section<'_>, policies: &mut Vec<String>) -> Option<AwsGran
     }
     let mut grant = AwsGrant::new(role?.value, session_policy);
     grant.allow_assume_role = section.flag("allow_assume_role").unwrap_or(false);
+    grant.sts_rate = section.number("sts_rate", 1, MOST_STS_RATE).and_then(NonZeroU32::new);
     grant
         .with_tags(tags?, transitive)
         .map_err(|error| section.fault("session_tags", error.to_string(), ""))

@@ -63,7 +63,16 @@ pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin"] };
 pub(super) const POLICY: Shape = Shape { table: "policy", keys: &["dir"] };
 pub(super) const AWS: Shape = Shape {
     table: "aws",
-    keys: &["mode", "region", "sts_endpoint", "iam_endpoint", "ca_file", "external_id", "end_sessions"],
+    keys: &[
+        "mode",
+        "region",
+        "sts_endpoint",
+        "iam_endpoint",
+        "ca_file",
+        "external_id",
+        "sts_rate",
+        "end_sessions",
+    ],
 };
 pub(super) const CLOCK: Shape = Shape { table: "clock", keys: &["max_step_back"] };
 pub(super) const ISSUERS: Shape = Shape {
@@ -101,6 +110,7 @@ pub(super) const GRANTS: Shape = Shape {
         "session_tags",
         "transitive_tags",
         "allow_assume_role",
+        "sts_rate",
         "break_glass",
         "max_duration",
         "labels",

@@ -48,7 +48,12 @@ pub(super) const TOKEN: Route = Route {
     method: "POST",
     path: "/oauth2/token",
     access: Access::SubjectToken,
-    writes: Writes::Entries(&["credential.issued", "credential.refused", "aws.assume_role.requested"]),
+    writes: Writes::Entries(&[
+        "credential.issued",
+        "credential.delivered",
+        "credential.refused",
+        "aws.assume_role.requested",
+    ]),
 };
 pub(super) const INTROSPECT: Route =
     Route { method: "POST", path: "/oauth2/introspect", access: Access::Bearer, writes: Writes::Nothing };

@@ -22,6 +22,7 @@ pub(super) async fn issuer(
 ) -> Result<Option<AwsIssuer>, StartError> {
     let wanted = catalog.iter().any(|grant| matches!(grant.kind, GrantKind::Aws(_)));
     let Some(settings) = settings.filter(|_| wanted) else { return Ok(None) };
+    let sts_rate = settings.sts_rate;
     let settings = aws::Settings {
         region: Some(settings.region.clone()),
         sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
@@ -35,7 +36,7 @@ pub(super) async fn issuer(
             StsClient::with_credentials(settings, Credentials::clone(credentials), Arc::clone(entropy))?
         }
     };
-    Ok(Some(AwsIssuer::new(client, Arc::clone(clock))))
+    Ok(Some(AwsIssuer::new(client, Arc::clone(clock)).with_sts_rate(sts_rate)))
 }
 
 /// `None` unless the configuration lets the broker change roles, and some break-glass grant has one.

@@ -23,7 +23,7 @@ use crate::secret::Fingerprint;
 
 /// What the stand-in answers next; after the last one it goes on with `Fine`.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Says {
+pub(crate) enum Says {
     Fine,
     /// A session that ends so many seconds after it began.
     Short(i64),
@@ -33,13 +33,13 @@ pub(super) enum Says {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     says: VecDeque<Says>,
-    pub(super) calls: Vec<BTreeMap<String, String>>,
+    pub(crate) calls: Vec<BTreeMap<String, String>>,
 }
 
-pub(super) struct FakeSts {
-    pub(super) script: Arc<Mutex<Script>>,
+pub(crate) struct FakeSts {
+    pub(crate) script: Arc<Mutex<Script>>,
     address: SocketAddr,
     server: tokio::task::JoinHandle<()>,
 }
@@ -51,7 +51,7 @@ impl Drop for FakeSts {
 }
 
 impl FakeSts {
-    pub(super) async fn start(says: &[Says]) -> Self {
+    pub(crate) async fn start(says: &[Says]) -> Self {
         let script = Arc::new(Mutex::new(Script { says: says.iter().copied().collect(), calls: Vec::new() }));
         let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -60,11 +60,11 @@ impl FakeSts {
         Self { script, address, server }
     }
 
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.script.lock().unwrap().calls.len()
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             region: Some("eu-central-1".into()),
             sts_endpoint: Some(format!("http://{}", self.address)),
@@ -75,14 +75,14 @@ impl FakeSts {
         }
     }
 
-    pub(super) fn issuer_with(settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
+    pub(crate) fn issuer_with(settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
         let credentials = aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test");
         let client =
             StsClient::with_credentials(settings, credentials, Arc::new(SystemEntropy::new())).unwrap();
         AwsIssuer::new(client, Arc::clone(clock) as Arc<dyn Clock>)
     }
 
-    pub(super) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
+    pub(crate) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
         Self::issuer_with(self.settings(), clock)
     }
 }
@@ -128,15 +128,15 @@ fn fine(number: usize, seconds: i64) -> String {
 }
 
 /// When every test begins.
-pub(super) fn start() -> Moment {
+pub(crate) fn start() -> Moment {
     Moment::from_unix_seconds(1_795_363_392)
 }
 
-pub(super) fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(start()))
 }
 
-pub(super) fn aws_grant() -> AwsGrant {
+pub(crate) fn aws_grant() -> AwsGrant {
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/{principal.namespace}/*"}]}"#;
     let tag = Template::parse("{principal.namespace}", Position::TagValue).unwrap();
     AwsGrant::new(
@@ -147,7 +147,7 @@ pub(super) fn aws_grant() -> AwsGrant {
     .unwrap()
 }
 
-pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
+pub(crate) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
     let lifetime = |seconds| Lifetime::from_seconds(seconds).unwrap();
     Arc::new(Grant {
         name: GrantName::new("orders-read").unwrap(),
@@ -160,22 +160,22 @@ pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
     })
 }
 
-pub(super) fn permit(subject: &str, seconds: i64) -> Permit {
+pub(crate) fn permit(subject: &str, seconds: i64) -> Permit {
     permit_for(&grant(aws_grant(), false), subject, seconds)
 }
 
-pub(super) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Permit {
+pub(crate) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Permit {
     Permit::for_test("prod", subject, grant, Lifetime::from_seconds(seconds).unwrap(), &[])
 }
 
 /// Of the break-glass grant, under the elevation whose id ends so, until then.
-pub(super) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
+pub(crate) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
     let id = format!("elv-01a203ff-4cee-7102-8304-05060708090{elevation}");
     permit_for(&grant(aws_grant(), true), "ann@vendor.example", 600).under_elevation(&id, ends_at)
 }
 
 /// A caller whose namespace is this.
-pub(super) struct Namespace(pub(super) &'static str);
+pub(crate) struct Namespace(pub(super) &'static str);
 
 impl Attributes for Namespace {
     fn attribute(&self, path: &str) -> Option<String> {
@@ -183,23 +183,29 @@ impl Attributes for Namespace {
     }
 }
 
-pub(super) fn order(permit: &Permit, at: Moment) -> AwsOrder<'_> {
+pub(crate) fn order(permit: &Permit, at: Moment) -> AwsOrder<'_> {
     let request_id = RequestId::new(at, &SystemEntropy::new()).unwrap();
-    AwsOrder { request_id, permit, attributes: &Namespace("billing"), narrowing: None, at, exact_end: None }
+    let (attributes, footing) = (&Namespace("billing"), Footing::Own);
+    AwsOrder { request_id, permit, attributes, narrowing: None, at, exact_end: None, footing }
 }
 
-pub(super) async fn recorded(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Credential, IssueError> {
+/// Made, with its intent on record. No entry of the issue is made: it stands for nobody.
+pub(crate) async fn recorded(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Credential, IssueError> {
+    Ok(ordered(issuer, order).await?.credential)
+}
+
+pub(crate) async fn ordered(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Made, IssueError> {
     issuer.issue(order, |_| async { Ok::<(), String>(()) }).await
 }
 
 /// Which of the stand-in's sessions it is.
-pub(super) fn access_key(credential: &Credential) -> String {
+pub(crate) fn access_key(credential: &Credential) -> String {
     match credential.facts() {
         CredentialFacts::Aws { access_key_id, .. } => access_key_id.clone(),
         CredentialFacts::Jwt { .. } => panic!("not AWS"),
     }
 }
 
-pub(super) fn is_cached(credential: &Credential) -> bool {
+pub(crate) fn is_cached(credential: &Credential) -> bool {
     matches!(credential.facts(), CredentialFacts::Aws { cached: true, .. })
 }

@@ -17,7 +17,9 @@ fn opened(credential: Credential) -> OpenCredential {
     credential.open(&receipt).unwrap()
 }
 
+mod deliveries;
 mod elevations;
+mod short;
 
 mod refusals {
     use super::*;
@@ -335,7 +337,8 @@ async fn the_credential_opens_with_its_receipt_and_says_what_is_public() {
             async { Ok::<(), String>(()) }
         })
         .await
-        .unwrap();
+        .unwrap()
+        .credential;
     let CredentialFacts::Aws { role_arn, session_name, packed_policy_percent, .. } =
         credential.facts().clone()
     else {
