@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 /// The four steps of an exchange that are measured one by one.
@@ -49,6 +49,7 @@ pub struct ExchangeMetrics {
     steps: [Histogram; 4],
     issued_jwt: Counter,
     issued_aws: Counter,
+    delivered: Counter,
 }
 
 impl std::fmt::Debug for ExchangeMetrics {
@@ -64,6 +65,7 @@ impl Default for ExchangeMetrics {
             steps: [step(Step::Verify), step(Step::Decide), step(Step::Issue), step(Step::Record)],
             issued_jwt: counter!("tidegate_credentials_issued_total", "kind" => "jwt"),
             issued_aws: counter!("tidegate_credentials_issued_total", "kind" => "aws"),
+            delivered: counter!("tidegate_credential_deliveries_total"),
         }
     }
 }
@@ -81,7 +83,12 @@ impl ExchangeMetrics {
         histogram.record(took.as_secs_f64());
     }
 
-    /// A credential left.
+    /// A credential left that was issued before, on the entry of its issue.
+    pub fn delivered(&self) {
+        self.delivered.increment(1);
+    }
+
+    /// A credential left, with an entry of its own.
     pub fn issued(&self, kind: &'static str) {
         if kind == "aws" { self.issued_aws.increment(1) } else { self.issued_jwt.increment(1) }
     }
@@ -97,6 +104,12 @@ pub fn faulted(reason: &'static str) {
     counter!("tidegate_faults_total", "reason" => reason).increment(1);
 }
 
+/// So many deliveries are counted in memory and in no entry yet.
+#[expect(clippy::cast_precision_loss, reason = "a gauge has no other number; exact up to 2^53")]
+pub fn deliveries_unrecorded(count: u64) {
+    gauge!("tidegate_credential_deliveries_unrecorded").set(count as f64);
+}
+
 /// Gives every family its unit and help text.
 pub fn describe() {
     describe_histogram!(
@@ -104,7 +117,18 @@ pub fn describe() {
         Unit::Seconds,
         "Time in one step of an exchange: verify, decide, issue, record"
     );
-    describe_counter!("tidegate_credentials_issued_total", "Credentials that left, by kind");
+    describe_counter!(
+        "tidegate_credentials_issued_total",
+        "Credentials that left with an entry of their own, by kind"
+    );
+    describe_counter!(
+        "tidegate_credential_deliveries_total",
+        "Credentials that left from memory, on the entry of their issue"
+    );
+    describe_gauge!(
+        "tidegate_credential_deliveries_unrecorded",
+        "Deliveries that are counted in memory and in no entry of the audit log yet"
+    );
     describe_counter!("tidegate_refusals_total", "Refused exchanges, by stable reason");
     describe_counter!("tidegate_faults_total", "Exchanges that we could not answer, by cause");
     describe_counter!("tidegate_http_requests_total", "Answers by route and status");
@@ -155,6 +179,10 @@ pub fn describe() {
     describe_counter!("tidegate_policy_reloads_total", "Policy reloads by outcome");
     describe_counter!("tidegate_sts_calls_total", "Calls to AWS STS by outcome");
     describe_counter!("tidegate_credential_cache_total", "AWS credential cache by outcome");
+    describe_counter!(
+        "tidegate_sts_throttles_total",
+        "Calls to AWS STS that were limited, by our own budget or by STS"
+    );
     describe_counter!(
         "tidegate_session_ends_total",
         "Calls to AWS IAM that end sessions early, by step and outcome"

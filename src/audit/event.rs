@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::delivery_event::DeliveriesEntry;
 use super::elevation_event::{ElevationEntry, ElevationUseRecord, LockEntry, RefusedEntry};
 use crate::clock::Moment;
 use crate::secret::Fingerprint;
@@ -122,6 +123,9 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         source_ip: Option<IpAddr>,
     },
+    /// A credential that was issued before was delivered again, so often.
+    #[serde(rename = "credential.delivered")]
+    CredentialDelivered(Box<DeliveriesEntry>),
     /// A verified caller was refused.
     #[serde(rename = "credential.refused")]
     CredentialRefused {

@@ -5,6 +5,7 @@
 //! [`verify`] believes neither and needs only a log's files and its verifier key.
 
 pub mod checkpoint;
+mod delivery_event;
 mod elevation_event;
 mod entry;
 mod event;
@@ -19,6 +20,7 @@ pub mod tile;
 pub mod verify;
 mod writer;
 
+pub use delivery_event::{DeliveredCredential, DeliveriesEntry, SourceRecord};
 pub use elevation_event::{
     ApprovalRecord, ElevationEntry, ElevationRecord, ElevationUseRecord, LockEntry, RefusedEntry,
 };

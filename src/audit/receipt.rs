@@ -4,7 +4,8 @@ use crate::ids::RequestId;
 use crate::secret::Fingerprint;
 
 /// Proof that the audit entry of one request is durable. Only a committed append makes one, and a credential
-/// can be opened only with the receipt of its own request. Not `Clone`: one receipt opens one credential.
+/// can be opened only with the receipt of its own request. Not `Clone`: there is one of each, and whoever shows it got it
+/// from the commit. A session that is delivered again is opened with the one of its issue.
 #[derive(Debug)]
 pub struct Receipt {
     request_id: RequestId,
@@ -22,6 +23,12 @@ impl Receipt {
     #[cfg(test)]
     pub(crate) fn for_test(request_id: RequestId) -> Self {
         Self::of_committed(request_id, 0, Fingerprint::of(b"an entry"))
+    }
+
+    /// The same, of an entry elsewhere in the log.
+    #[cfg(test)]
+    pub(crate) fn for_test_at(request_id: RequestId, index: u64) -> Self {
+        Self::of_committed(request_id, index, Fingerprint::of(&index.to_be_bytes()))
     }
 
     /// The request whose entry is durable.

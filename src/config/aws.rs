@@ -1,5 +1,6 @@
 //! `[aws]`: how roles are assumed, and whether their sessions are ended early.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use url::Url;
@@ -20,6 +21,11 @@ const USUAL_AUDIENCE: &str = "sts.amazonaws.com";
 /// IAM `CreateOpenIDConnectProvider`: the longest client id.
 const LONGEST_AUDIENCE: usize = 255;
 
+/// Far below what AWS gives an account by default, because the account has other callers; a busy broker needs less.
+const USUAL_STS_RATE: u32 = 100;
+/// More than AWS gives anybody.
+pub(super) const MOST_STS_RATE: u32 = 100_000;
+
 /// `[aws]`
 #[derive(Clone, Debug)]
 pub struct AwsSettings {
@@ -35,6 +41,8 @@ pub struct AwsSettings {
     pub iam_endpoint: Option<Url>,
     /// Trusted for the endpoints instead of the system's authorities.
     pub ca_file: Option<PathBuf>,
+    /// How many calls to STS all grants together may take in a second; `None` is no limit.
+    pub sts_rate: Option<NonZeroU32>,
     /// Are sessions that an elevation got ended in IAM when it ends early?
     pub end_sessions: bool,
 }
@@ -73,6 +81,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<AwsSettings> {
         section.fault("web_identity_audience", "is only for mode = \"web_identity\"", help);
     }
     let mode = if keyless { AwsMode::WebIdentity { audience: audience? } } else { AwsMode::AssumeRole };
+    let sts_rate = section.number("sts_rate", 0, MOST_STS_RATE).unwrap_or(USUAL_STS_RATE);
     Some(AwsSettings {
         mode,
         sts: StsRoute { region: region?, endpoint: endpoint.map(String::from) },
@@ -80,6 +89,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<AwsSettings> {
         chained,
         iam_endpoint: iam_endpoint.map(|at| at.value),
         ca_file: ca_file.map(|at| at.value),
+        sts_rate: NonZeroU32::new(sts_rate),
         end_sessions,
     })
 }

@@ -1,10 +1,11 @@
 //! `[[grants]]`: what can be issued, for how long, and how narrow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aws::{AwsSettings, is_for_sts};
+use super::aws::{AwsSettings, MOST_STS_RATE, is_for_sts};
 use super::faults::quoted;
 use super::reader::{At, Section};
 use super::secret_source::readable_file;
@@ -53,6 +54,7 @@ const AWS_KEYS: &[&str] = &[
     "session_tags",
     "transitive_tags",
     "allow_assume_role",
+    "sts_rate",
 ];
 
 /// What grants must know of `[aws]`.
@@ -296,6 +298,7 @@ fn read_aws(
     (grant.sts, grant.external_id, grant.policy_arns) = (route, external_id, policy_arns);
     grant.sts_role_arn_alias = alias.map(|at| at.value);
     grant.allow_assume_role = section.flag("allow_assume_role").unwrap_or(false);
+    grant.sts_rate = section.number("sts_rate", 1, MOST_STS_RATE).and_then(NonZeroU32::new);
     grant
         .with_tags(tags?, transitive)
         .map_err(|error| section.fault("session_tags", error.to_string(), ""))

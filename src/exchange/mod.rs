@@ -5,9 +5,11 @@
 //! credential. Knows no door, no dialect, no status code.
 
 mod asked;
+mod deliver;
 mod elevation;
 mod fit;
 mod gate;
+mod ledger;
 mod presented;
 mod rate;
 mod record;
@@ -36,13 +38,14 @@ use crate::ids::{ElevationId, RequestId, Scope};
 pub use crate::issuance::OpenCredential;
 pub use crate::issuance::aws::{CallerIdentity, SignatureRefusal, SignedRequest};
 use crate::issuance::aws::{KnownKeys, Plan};
-use crate::issuance::{AwsIssuer, AwsOrder, Credential, JwtIssuer, JwtOrder};
+use crate::issuance::{AwsIssuer, AwsOrder, JwtIssuer, JwtOrder, Made, Standing};
 use crate::locks::service::LockBook;
 use crate::policy::{IssueQuestion, Permit, PolicyEngine};
 use crate::principal::{self, Authentication, Principal, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
 
 use elevation::{Stopped, Target};
+use ledger::Ledger;
 use record::{ReplayClaims, Stop};
 
 /// One exchange, as a door understood it.
@@ -77,8 +80,8 @@ pub struct ExchangeRequest {
 pub struct Issued {
     /// The secret.
     pub credential: OpenCredential,
-    /// The entry.
-    pub receipt: Receipt,
+    /// The entry that it stands on: this request's own or, for a session that is delivered again, the one of its issue.
+    pub receipt: Arc<Receipt>,
     /// The scopes that were granted; none for AWS.
     pub scopes: BTreeSet<Scope>,
     /// Until when, seen from the moment of the exchange.
@@ -143,12 +146,14 @@ pub struct Exchange {
     services: Services,
     metrics: ExchangeMetrics,
     known_keys: KnownKeys,
+    ledger: Ledger,
 }
 
 impl Exchange {
     /// Over these services.
     pub fn new(services: Services) -> Self {
-        Self { services, metrics: ExchangeMetrics::default(), known_keys: KnownKeys::default() }
+        let (metrics, known_keys) = (ExchangeMetrics::default(), KnownKeys::default());
+        Self { services, metrics, known_keys, ledger: Ledger::default() }
     }
 
     /// Exchanges a subject token for a credential (RFC 8693 §2).
@@ -244,12 +249,36 @@ impl Exchange {
         replay: &ReplayClaims,
     ) -> Result<Issued, Stop> {
         let permit = self.timed(Step::Decide, async { self.decide(attempt, target) }).await?;
-        let credential = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
-        let receipt = self.timed(Step::Record, self.record(attempt, &permit, &credential, replay)).await?;
-        let expires_in = remaining(credential.expires_at(), attempt.at)?;
+        let made = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
+        self.open(attempt, &permit, made, replay).await
+    }
+
+    /// Steps 6 and 7: an entry of its own, or the count of one more delivery on an entry that stands; then the secret.
+    async fn open(
+        &self,
+        attempt: Attempt<'_>,
+        permit: &Permit,
+        made: Made,
+        replay: &ReplayClaims,
+    ) -> Result<Issued, Stop> {
+        let Made { credential, standing } = made;
+        let (receipt, turn, expires_in) = match standing {
+            Standing::Recorded(issue) => {
+                let expires_in = self.deliver(attempt, permit, &credential, &issue)?;
+                (issue, None, expires_in)
+            }
+            Standing::Unrecorded(turn) => {
+                let recording = self.record(attempt, permit, &credential, replay);
+                let receipt = Arc::new(self.timed(Step::Record, recording).await?);
+                self.metrics.issued(permit.grant().kind_name());
+                (receipt, turn, remaining(credential.expires_at(), attempt.at)?)
+            }
+        };
         let credential = credential.open(&receipt).map_err(|wrong| Fault::Signing(wrong.to_string()))?;
+        if let Some(turn) = turn {
+            turn.remember(&receipt);
+        }
         self.known_keys.remember(&credential, attempt.at).await;
-        self.metrics.issued(target.grant.kind_name());
         let presented = Presented::of(&attempt.caller.token);
         Ok(Issued { credential, receipt, scopes: permit.scopes().clone(), expires_in, presented })
     }
@@ -285,17 +314,13 @@ impl Exchange {
         attempt: Attempt<'_>,
         permit: &Permit,
         replay: &ReplayClaims,
-    ) -> Result<Credential, Stop> {
+    ) -> Result<Made, Stop> {
         match &permit.grant().kind {
             GrantKind::Jwt(_) => {
                 let actor = attempt.caller.actor.as_ref().map(|actor| actor.workload.id.to_string());
                 let request_id = attempt.request.request_id;
-                Ok(self.services.jwt.issue(JwtOrder {
-                    request_id,
-                    permit,
-                    actor: actor.as_deref(),
-                    at: attempt.at,
-                })?)
+                let order = JwtOrder { request_id, permit, actor: actor.as_deref(), at: attempt.at };
+                Ok(self.services.jwt.issue(order)?.into())
             }
             GrantKind::Aws(_) => self.issue_aws(attempt, permit, replay).await,
         }
@@ -306,7 +331,7 @@ impl Exchange {
         attempt: Attempt<'_>,
         permit: &Permit,
         replay: &ReplayClaims,
-    ) -> Result<Credential, Stop> {
+    ) -> Result<Made, Stop> {
         let issuer = self.services.aws.as_ref().ok_or_else(|| Fault::Sts("not configured".to_owned()))?;
         let attributes = PrincipalAttributes(&attempt.caller.principal);
         let order = AwsOrder {
@@ -317,6 +342,7 @@ impl Exchange {
             at: attempt.at,
             exact_end: fit::end_of_token(attempt)
                 .filter(|end| *end <= attempt.at.plus(permit.ttl().duration())),
+            footing: self.footing(attempt, replay),
         };
         let unrecorded = OnceLock::new();
         let intent = |plan: &Plan| {

@@ -62,7 +62,10 @@ impl From<IssueError> for Stop {
             Blame::Request => {
                 Self::Refused(Refusal::Scoping { told: error.public_text(), cause: error.to_string() })
             }
-            Blame::Pace(wait) => Self::Refused(Refusal::Throttled(wait)),
+            Blame::Pace(wait) => Self::Refused(match error {
+                IssueError::NoBudget { .. } => Refusal::StsBudget(wait),
+                _ => Refusal::Throttled(wait),
+            }),
             Blame::Service => Self::Failed(match error {
                 IssueError::Unrecorded(_) => Fault::Audit,
                 IssueError::Unavailable(cause) => Fault::Sts(cause),
@@ -84,6 +87,11 @@ impl ReplayClaims {
     pub(super) fn of(caller: &Caller) -> Self {
         let tokens = std::iter::once(&caller.token).chain(caller.actor.as_ref().map(|actor| &actor.token));
         Self { claims: tokens.filter_map(claim_of).collect(), taken: AtomicBool::new(false) }
+    }
+
+    /// Is any of them for single use?
+    pub(super) fn has_claims(&self) -> bool {
+        !self.claims.is_empty()
     }
 
     /// What an entry that leads to a credential must carry; nothing once they are taken.
@@ -229,7 +237,7 @@ pub(super) fn intent_event(attempt: Attempt<'_>, grant: &Grant, plan: &Plan) -> 
     }
 }
 
-fn principal_record(kind: &'static str, id: &PrincipalId) -> PrincipalRecord {
+pub(super) fn principal_record(kind: &'static str, id: &PrincipalId) -> PrincipalRecord {
     PrincipalRecord { kind, issuer: id.issuer.to_string(), subject: id.subject.to_string() }
 }
 
@@ -237,7 +245,7 @@ fn actor_record(caller: &Caller) -> Option<PrincipalRecord> {
     caller.actor.as_ref().map(|actor| principal_record("workload", &actor.workload.id))
 }
 
-fn grant_record(grant: &Grant) -> GrantRecord {
+pub(super) fn grant_record(grant: &Grant) -> GrantRecord {
     GrantRecord { name: grant.name.to_string(), kind: Some(grant.kind_name()), version: Some(grant.version) }
 }
 

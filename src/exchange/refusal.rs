@@ -62,6 +62,9 @@ pub enum Refusal {
     /// AWS STS throttles.
     #[error("the cloud provider throttles; try again later")]
     Throttled(std::time::Duration),
+    /// Our own limit on calls to STS (`sts_rate`).
+    #[error("too many credentials are asked for at once; try again later")]
+    StsBudget(std::time::Duration),
 }
 
 /// What a stranger sees as one refusal, kept apart for the record.
@@ -104,6 +107,7 @@ impl Refusal {
             Self::Scoping { .. } => "scoping",
             Self::PrincipalRate => "principal_rate",
             Self::Throttled(_) => "provider_throttled",
+            Self::StsBudget(_) => "provider_budget",
         }
     }
 

@@ -39,6 +39,7 @@ pub(crate) fn every_error() -> Vec<ExchangeError> {
         Refusal::Scoping { told, cause },
         Refusal::PrincipalRate,
         Refusal::Throttled(Duration::from_secs(7)),
+        Refusal::StsBudget(Duration::from_secs(8)),
     ];
     let secret = || SECRET.to_owned();
     let faults = [

@@ -1,6 +1,7 @@
 //! The AWS half of the catalog: role and tags. The session policy is in `session_policy`, the way to STS in `sts`.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use super::session_policy::PolicyTemplate;
 use super::sts::{self, PolicyArn, StsRoute};
@@ -121,6 +122,9 @@ pub struct AwsGrant {
     pub transitive_tags: Vec<String>,
     /// May the session assume further roles? Off unless asked.
     pub allow_assume_role: bool,
+    /// How many calls to STS it may take in a second. It shapes no credential and so is no part of the grant's version: an
+    /// elevation does not end because somebody changed it.
+    pub sts_rate: Option<NonZeroU32>,
 }
 
 /// Session tags that AWS would refuse, or that nobody can mean.
@@ -170,6 +174,7 @@ impl AwsGrant {
             session_tags: Vec::new(),
             transitive_tags: Vec::new(),
             allow_assume_role: false,
+            sts_rate: None,
         }
     }
 

@@ -47,8 +47,12 @@ const fn public_get(path: &'static str) -> Route {
 }
 
 /// What every door to the exchange leaves behind.
-const ISSUING: Writes =
-    Writes::Entries(&["credential.issued", "credential.refused", "aws.assume_role.requested"]);
+const ISSUING: Writes = Writes::Entries(&[
+    "credential.issued",
+    "credential.delivered",
+    "credential.refused",
+    "aws.assume_role.requested",
+]);
 
 pub(super) const TOKEN: Route =
     Route { method: "POST", path: "/oauth2/token", access: Access::SubjectToken, writes: ISSUING };

@@ -1,13 +1,16 @@
 //! A credential that exists but cannot be read until its record is durable.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::aws::Turn;
 use crate::audit::Receipt;
 use crate::clock::Moment;
 use crate::ids::RequestId;
 use crate::secret::{Fingerprint, SecretText};
 
-/// A credential that exists but cannot be read: it opens only with the receipt of its own request.
+/// A credential that exists but cannot be read: it opens only with the receipt of its own request. One that is delivered
+/// again is sealed for the request of its issue, and so opens with nothing but the receipt of that.
 ///
 /// ```compile_fail,E0451
 /// // There is no other way in: the fields are private to the room that seals.
@@ -26,6 +29,25 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credential")
     }
+}
+
+/// A sealed credential, and on whose entry it stands.
+#[derive(Debug)]
+pub struct Made {
+    /// It.
+    pub credential: Credential,
+    /// What opens it.
+    pub standing: Standing,
+}
+
+/// On whose entry a credential stands.
+#[derive(Debug)]
+pub enum Standing {
+    /// On none yet: it opens with the receipt of the request that it was made for. Where there is a turn, it is kept until
+    /// the entry is durable, and told.
+    Unrecorded(Option<Turn>),
+    /// On the entry of its issue, which is durable: it opens with this receipt, and nothing else is to be recorded before.
+    Recorded(Arc<Receipt>),
 }
 
 /// The receipt belongs to another request.
@@ -90,7 +112,7 @@ pub enum CredentialFacts {
         source_identity: String,
         /// SHA-256 of the session token.
         fingerprint: Fingerprint,
-        /// Served again from memory: no STS call was made for this request.
+        /// Served from memory: no STS call was made for this request.
         cached: bool,
         /// `PackedPolicySize`: how much of STS's packed limit policy and tags take.
         packed_policy_percent: Option<i32>,
@@ -126,6 +148,13 @@ impl Credential {
     /// up does not get a second try.
     pub fn open(self, receipt: &Receipt) -> Result<OpenCredential, WrongReceipt> {
         if receipt.request_id() == self.request_id { Ok(self.secret) } else { Err(WrongReceipt) }
+    }
+}
+
+impl From<Credential> for Made {
+    /// One that nobody shares.
+    fn from(credential: Credential) -> Self {
+        Self { credential, standing: Standing::Unrecorded(None) }
     }
 }
 

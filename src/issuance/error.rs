@@ -45,6 +45,12 @@ pub enum IssueError {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// So many calls were made that our own limit on them is reached; this one was not.
+    #[error("the limit on calls to aws is reached, again in {retry_after:?}")]
+    NoBudget {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// AWS did not answer in time, or not in a way that can be understood.
     #[error("aws is unavailable: {0}")]
     Unavailable(String),
@@ -77,8 +83,14 @@ impl IssueError {
             | Self::Unavailable(_)
             | Self::Unrecorded(_) => Blame::Service,
             Self::Plan(_) | Self::Refused { .. } | Self::Ended => Blame::Request,
-            Self::SlowDown { retry_after } => Blame::Pace(*retry_after),
+            Self::SlowDown { retry_after } | Self::NoBudget { retry_after } => Blame::Pace(*retry_after),
         }
+    }
+
+    /// May it pass by itself, and says nothing about whether the caller should have a credential? Then one that is held and
+    /// still lives may stand in. What AWS refuses may have been closed on purpose, and without a record nothing leaves.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::SlowDown { .. } | Self::NoBudget { .. } | Self::Unavailable(_))
     }
 
     /// What a caller may see: which limit they ran into, but no ARN, no account and none of AWS's words.
@@ -95,6 +107,7 @@ impl IssueError {
                 _ => "AWS refused to issue credentials for this grant".to_owned(),
             },
             Self::SlowDown { .. } => "AWS is throttling, ask again later".to_owned(),
+            Self::NoBudget { .. } => "too many credentials are asked for at once, ask again later".to_owned(),
             _ => "credentials cannot be issued at the moment".to_owned(),
         }
     }

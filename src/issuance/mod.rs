@@ -8,7 +8,7 @@ mod error;
 mod jws;
 mod jwt;
 
-pub use aws::{AwsIssuer, AwsOrder};
-pub use credential::{Credential, CredentialFacts, OpenCredential, WrongReceipt};
+pub use aws::{AwsIssuer, AwsOrder, Footing, Turn};
+pub use credential::{Credential, CredentialFacts, Made, OpenCredential, Standing, WrongReceipt};
 pub use error::{Blame, IssueError};
 pub use jwt::{JwtIssuer, JwtOrder};

@@ -32,6 +32,11 @@ impl Permit {
         }
     }
 
+    /// The same by other policies.
+    pub(crate) fn by_policies(self, text: &str) -> Self {
+        Self { digest: Fingerprint::of(text.as_bytes()), ..self }
+    }
+
     /// The same under an elevation.
     pub(crate) fn under(self, elevation: super::ElevationUse) -> Self {
         Self { elevation: Some(elevation), ..self }

@@ -40,7 +40,7 @@ pub(super) async fn issuer(
         ..aws::Settings::default()
     };
     let clients = StsClients::new(routes, identity, sts, Arc::clone(entropy))?;
-    Ok(Some(AwsIssuer::new(clients, Arc::clone(clock))))
+    Ok(Some(AwsIssuer::new(clients, Arc::clone(clock)).with_sts_rate(settings.sts_rate)))
 }
 
 fn route(kind: &GrantKind) -> Option<StsRoute> {

@@ -18,8 +18,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// How long an ended lock or a kept answer stays: the end of a lock is written down before the lock is forgotten, also after
 /// a crash between the two.
 const REMEMBERED: Duration = Duration::from_hours(24);
-/// How soon what time has made true of an elevation or a lock is written down, an unrecorded lock is tried again, and a clock
-/// that stepped back is noticed.
+/// How soon what time has made true of an elevation or a lock is written down, an unrecorded lock is tried again, a clock
+/// that stepped back is noticed, and deliveries of a credential that is over are told.
 const SECOND: Duration = Duration::from_secs(1);
 /// Expired replay claims deleted in one transaction: a long delete would hold the writer. Entries wait in between.
 const PURGE_AT_ONCE: u32 = 5_000;
@@ -40,6 +40,7 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
     tasks.spawn(async move { notifier.run().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.locks.tick().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.clock_watch.look().await });
+    repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.exchange.record_deliveries().await });
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(WATCH_EVERY).await;

@@ -166,6 +166,7 @@ impl Running {
         self.api.stop_streams();
         tokio::join!(self.public.drain(DRAIN), self.ops.drain(DRAIN));
         self.tasks.shutdown().await;
+        self.rooms.exchange.record_all_deliveries().await;
         if let Err(cause) = self.rooms.record(Event::BrokerStopped { reason: reason.to_owned() }).await {
             tracing::warn!(%cause, "the stop was not recorded");
         }

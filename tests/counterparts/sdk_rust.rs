@@ -18,6 +18,7 @@
 //! every build, for one `GET`. The object is read with a request that `aws-sigv4` signs, the crate that all of the SDK's
 //! clients sign with. It asks the chain before each request, which is harder on the broker than the SDK's own cache.
 
+#![allow(clippy::indexing_slicing, reason = "a test program: `Value` answers an index with a member")]
 #![expect(clippy::print_stdout, reason = "its answers are on standard output")]
 #![expect(
     clippy::disallowed_methods,

@@ -23,7 +23,7 @@ impl World {
     }
 
     /// Waits for the broker's next look at what it could not write.
-    async fn has_written(&self, kind: &str) {
+    pub async fn has_written(&self, kind: &str) {
         let written = async {
             while self.entries_of(kind).await.is_empty() {
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -91,6 +91,62 @@ async fn many_callers_of_one_workload_make_one_call_and_another_workload_its_own
 }
 
 #[tokio::test]
+async fn a_delivery_names_the_entry_of_its_issue_and_keeps_its_own_request_id() {
+    let world = World::start().await;
+    let token = world.reusable("billing");
+    let first = world.exchange(&token, "orders-read").await.issued();
+    let size = world.entries().await.len();
+    for _ in 0..20 {
+        let answer = world.exchange(&token, "orders-read").await;
+        let own = answer.headers["x-request-id"].to_str().unwrap().to_owned();
+        let again = answer.issued();
+        assert_eq!((&again["audit"], &again["aws"]), (&first["audit"], &first["aws"]));
+        assert_eq!(again["request_id"], own);
+        assert_ne!(again["request_id"], first["request_id"]);
+    }
+    assert_eq!((world.sts.calls().len(), world.entries().await.len()), (1, size));
+    let metrics = world.http.get(world.ops("/metrics")).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "tidegate_credential_deliveries_total 20",
+        "tidegate_credentials_issued_total{kind=\"aws\"} 1",
+        "tidegate_credential_cache_total{outcome=\"hit\"} 20",
+        "tidegate_credential_cache_total{outcome=\"miss\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_writes_down_first_what_was_delivered() {
+    let mut world = World::start().await;
+    let token = world.reusable("billing");
+    for _ in 0..4 {
+        world.exchange(&token, "orders-read").await.issued();
+    }
+    world.restart().await;
+    world.exchange(&token, "orders-read").await.issued();
+    let entries = world.entries().await;
+    let place = |kind: &str| entries.iter().position(|entry| entry["type"] == kind).unwrap();
+    let delivered = place("credential.delivered");
+    assert!(delivered < place("broker.stopped"));
+    assert_eq!(entries[delivered]["count"], 3);
+    assert_eq!(entries[delivered]["credential"]["issue_index"], place("credential.issued"));
+    assert_eq!(entries[delivered]["sources"], serde_json::json!([{ "ip": "127.0.0.1", "count": 3 }]));
+    assert_eq!(world.sts.calls().len(), 2, "nothing is kept over a restart");
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_written_down_by_itself_when_the_credential_ends() {
+    let world = World::start().await;
+    for _ in 0..2 {
+        world.exchange(&world.reusable("billing"), "orders-read").await.issued();
+    }
+    world.clock.advance(Duration::from_mins(10));
+    world.has_written("credential.delivered").await;
+    assert_eq!(world.entries_of("credential.delivered").await[0]["count"], 1);
+}
+
+#[tokio::test]
 async fn the_cache_gives_nothing_past_its_end() {
     let world = World::start().await;
     let first = world.exchange(&world.token("billing"), "orders-read").await.issued();

@@ -185,6 +185,11 @@ impl World {
         self.cluster.token(&self.claims(namespace, changes))
     }
 
+    /// A token that may be presented again, as those of most clusters.
+    pub fn reusable(&self, namespace: &str) -> String {
+        self.token_with(namespace, &json!({ "iss": "https://platform.example.com" }))
+    }
+
     pub fn person(&self) -> String {
         let at = self.seconds();
         self.people.token(&json!({
@@ -375,6 +380,14 @@ audiences = ["tidegate"]
 algorithms = ["ES256"]
 jwks_file = "cluster.json"
 replay = "single-use"
+
+[[issuers]]
+name = "platform"
+url = "https://platform.example.com"
+profile = "kubernetes"
+audiences = ["tidegate"]
+algorithms = ["ES256"]
+jwks_file = "cluster.json"
 
 [[issuers]]
 name = "people"

@@ -81,6 +81,35 @@ fn two_grants_share_a_role_but_never_a_name_and_each_answers_to_a_role_arn_of_it
 }
 
 #[test]
+fn calls_to_sts_are_limited_unless_somebody_says_otherwise() {
+    let all = |line: &str| with("region = \"eu-central-1\"", &format!("region = \"eu-central-1\"\n{line}"));
+    let own = |line: &str| with("kind = \"aws\"", &format!("kind = \"aws\"\n{line}"));
+    refuses(&[
+        (all("sts_rate = 100001"), "aws.sts_rate: out of range", "from 0 to 100000"),
+        (own("sts_rate = 0"), "grants[1].sts_rate: out of range", "from 1"),
+        (own("sts_rate = \"5\""), "grants[1].sts_rate", "without quotes"),
+        (
+            with("kind = \"jwt\"", "kind = \"jwt\"\nsts_rate = 5"),
+            "grants[0].sts_rate: `sts_rate` is for",
+            "kind",
+        ),
+    ]);
+    let rates = |text: &str| {
+        let settings = settings(text);
+        let grant = settings.grants.resolve(&GrantName::new("orders-read").unwrap()).unwrap().clone();
+        let GrantKind::Aws(aws) = &grant.kind else { panic!("not AWS") };
+        let number = |rate: Option<std::num::NonZeroU32>| rate.map(std::num::NonZeroU32::get);
+        (number(settings.aws.unwrap().sts_rate), number(aws.sts_rate), grant.version)
+    };
+    let usual = rates(GOOD);
+    assert_eq!((usual.0, usual.1), (Some(100), None));
+    assert_eq!(rates(&all("sts_rate = 0")).0, None);
+    assert_eq!(rates(&all("sts_rate = 7")).0, Some(7));
+    let narrow = rates(&own("sts_rate = 5"));
+    assert_eq!((narrow.1, narrow.2), (Some(5), usual.2), "no elevation ends because the rate was changed");
+}
+
+#[test]
 fn break_glass_without_a_longest_duration_is_refused() {
     let grant = |lines: &str| with("max_ttl = \"15m\"", &format!("max_ttl = \"15m\"\n{lines}"));
     refuses(&[

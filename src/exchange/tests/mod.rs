@@ -1,4 +1,6 @@
 //! The use case over a real log on a real SQLite file, real policies and real tokens.
 
+mod deliveries;
 mod elevations;
+mod sts;
 mod world;

@@ -1,4 +1,4 @@
-//! A vendor's engineer, a customer's leads, and a grant that breaks glass.
+//! A vendor's engineer, a customer's leads, and a grant that breaks glass; workloads of a cluster, and a grant for AWS.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +19,8 @@ use crate::federation::tests::tokens::{TestKey, jwks};
 use crate::federation::{Algorithm, Federation, IssuerSettings, KeySource, ReplayMode, UnverifiedToken};
 use crate::grants::{BreakGlass as Caps, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
 use crate::ids::{Audience, ElevationId, GrantName, IssuerName, IssuerUrl, RequestId, Scope, Subject};
+use crate::issuance::AwsIssuer;
+use crate::issuance::aws::fixtures;
 use crate::keys::{Kek, KeyRing, SigningAlgorithm, SigningKey, open_or_create_log_signer};
 use crate::locks::service::LockBook;
 use crate::people::{Caller, People, TokenFacts};
@@ -50,18 +52,29 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start() -> Self {
+        Self::over(Arc::new(ManualClock::at(Moment::from_unix_seconds(NOW))), None).await
+    }
+
+    /// With an issuer of AWS credentials that goes by the same clock.
+    pub(super) async fn over(manual: Arc<ManualClock>, aws: Option<AwsIssuer>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = TestKey::p256("k");
         std::fs::write(folder.path().join("keys.json"), jwks(&[&key])).unwrap();
         write_policies(&folder, POLICIES);
-        let manual = Arc::new(ManualClock::at(Moment::from_unix_seconds(NOW)));
         let (clock, entropy) = (Arc::clone(&manual) as Arc<dyn Clock>, entropy());
         let store = store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
         let audit = log(&store, &clock, &entropy).await;
-        let catalog = Arc::new(Catalog::new(vec![grant("repair", true), grant("ledger", false)]).unwrap());
+        let grants =
+            vec![grant("repair", true), grant("ledger", false), aws_grant("orders"), aws_grant("parcels")];
+        let catalog = Arc::new(Catalog::new(grants).unwrap());
         let dir = folder.path().join("policies");
         let policy = Arc::new(PolicyEngine::load(&policy::Settings { dir }, &catalog).unwrap());
-        let issuers = ["vendor", "staff"].map(|name| issuer(name, &folder)).into();
+        let people = ["vendor", "staff"].map(|name| issuer(name, &folder));
+        let workloads = [
+            cluster("cluster", ReplayMode::Reusable, &folder),
+            cluster("ci", ReplayMode::SingleUse, &folder),
+        ];
+        let issuers = people.into_iter().chain(workloads).collect();
         let federation =
             Arc::new(Federation::new(issuers, Arc::clone(&clock), Arc::clone(&entropy)).unwrap());
         let (held, rules) = (Arc::clone(&store), Arc::clone(&policy));
@@ -94,7 +107,7 @@ impl World {
             catalog,
             policy: Arc::clone(&policy),
             jwt: JwtIssuer::new("https://broker.example", Arc::new(ring()), Arc::clone(&entropy)),
-            aws: None,
+            aws,
             audit: audit.clone(),
             clock,
             rate: PrincipalRate::new(None),
@@ -125,19 +138,27 @@ impl World {
             "iss": "https://vendor.example", "sub": subject, "aud": "tidegate", "iat": at, "exp": at + 300,
             "jti": request_id.to_string(), "groups": ["oncall"],
         }));
-        ExchangeRequest {
-            request_id,
-            subject_token: UnverifiedToken::new(token),
-            actor_token: None,
-            grant: GrantName::new(grant).unwrap().into(),
-            scopes: None,
-            lifetime: None,
-            wanted: WantedType::Any,
-            elevation: None,
-            narrowing: None,
-            source_ip: None,
-            client_cert: None,
-        }
+        exchange_of(request_id, token, grant)
+    }
+
+    /// A request by this service account of `billing` in the cluster of that issuer, with a fresh token.
+    pub(super) fn workload_asks(&self, issuer: &str, account: &str, grant: &str) -> ExchangeRequest {
+        let request_id = request_id(self.now());
+        exchange_of(request_id, self.workload_token(issuer, account, request_id), grant)
+    }
+
+    pub(super) fn workload_token(&self, issuer: &str, account: &str, request_id: RequestId) -> String {
+        let at = self.now().unix_seconds();
+        self.key.token(&json!({
+            "iss": format!("https://{issuer}.example"), "sub": format!("system:serviceaccount:billing:{account}"),
+            "aud": "tidegate", "iat": at, "exp": at + 86_400, "jti": request_id.to_string(),
+            "kubernetes.io": { "namespace": "billing", "serviceaccount": { "name": account, "uid": "u" } },
+        }))
+    }
+
+    /// The service account `app` exchanges for the AWS grant.
+    pub(super) async fn app(&self) -> Result<Issued, ExchangeError> {
+        self.exchange.exchange(&self.workload_asks("cluster", "app", "orders")).await
     }
 
     /// Ann exchanges for the break-glass grant.
@@ -199,11 +220,53 @@ impl World {
         }
     }
 
+    /// The log can be written no more.
+    pub(super) fn make_sick(&self) {
+        std::fs::rename(self.folder.path().join("t.db"), self.folder.path().join("away.db")).unwrap();
+    }
+
+    pub(super) fn heal(&self) {
+        std::fs::rename(self.folder.path().join("away.db"), self.folder.path().join("t.db")).unwrap();
+    }
+
+    /// Every entry of this type, oldest first, each with its index.
+    pub(super) async fn entries_of(&self, kind: &str) -> Vec<(u64, Value)> {
+        let entries = self.audit.entries(0, 10_000).await.unwrap();
+        let read = entries.iter().map(|(index, bytes)| (*index, serde_json::from_slice(bytes).unwrap()));
+        read.filter(|(_, entry): &(u64, Value)| entry["type"] == kind).collect()
+    }
+
+    pub(super) fn log_size(&self) -> u64 {
+        self.audit.size()
+    }
+
     /// The newest entry of the log.
     pub(super) async fn last_entry(&self) -> Value {
         let bytes = self.audit.entry(self.audit.size() - 1).await.unwrap().unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
+}
+
+fn exchange_of(request_id: RequestId, token: String, grant: &str) -> ExchangeRequest {
+    ExchangeRequest {
+        request_id,
+        subject_token: UnverifiedToken::new(token),
+        actor_token: None,
+        grant: GrantName::new(grant).unwrap().into(),
+        scopes: None,
+        lifetime: None,
+        wanted: WantedType::Any,
+        elevation: None,
+        narrowing: None,
+        source_ip: None,
+        client_cert: None,
+    }
+}
+
+/// The access key of what was issued.
+pub(super) fn access_key(issued: &Issued) -> &str {
+    let OpenCredential::Aws { access_key_id, .. } = &issued.credential else { panic!("not AWS") };
+    access_key_id
 }
 
 /// The claims of what was issued, and when it ends.
@@ -265,6 +328,25 @@ fn grant(name: &str, break_glass: bool) -> Grant {
         BTreeSet::new(),
         BTreeSet::new(),
     )
+}
+
+/// A grant of AWS credentials for ten minutes, or for twelve hours when asked.
+fn aws_grant(name: &str) -> Grant {
+    let lifetime = |seconds| Lifetime::from_seconds(seconds).unwrap();
+    Grant::new(
+        GrantName::new(name).unwrap(),
+        GrantKind::Aws(Arc::new(fixtures::aws_grant())),
+        LifetimeCaps::new(lifetime(600), lifetime(43_200)).unwrap(),
+        None,
+        BTreeSet::new(),
+        BTreeSet::new(),
+    )
+}
+
+/// An issuer of workloads.
+fn cluster(name: &str, replay: ReplayMode, folder: &tempfile::TempDir) -> IssuerSettings {
+    let max_token_lifetime = Duration::from_hours(48);
+    IssuerSettings { profile: Profile::Kubernetes, replay, max_token_lifetime, ..issuer(name, folder) }
 }
 
 /// An issuer of people. Its tokens are good once.

@@ -71,7 +71,8 @@ impl ContainerError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Blocked(wait) | Self::Exchange(ExchangeError::Refused(Refusal::Throttled(wait))) => {
+            Self::Blocked(wait)
+            | Self::Exchange(ExchangeError::Refused(Refusal::Throttled(wait) | Refusal::StsBudget(wait))) => {
                 Some(*wait)
             }
             Self::Exchange(ExchangeError::Refused(Refusal::PrincipalRate) | ExchangeError::Failed(_))
@@ -107,7 +108,7 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::ElevationAmbiguous
         | Refusal::Scope
         | Refusal::TokenType => (StatusCode::BAD_REQUEST, "ValidationError"),
-        Refusal::PrincipalRate | Refusal::Throttled(_) => {
+        Refusal::PrincipalRate | Refusal::Throttled(_) | Refusal::StsBudget(_) => {
             (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException")
         }
     }

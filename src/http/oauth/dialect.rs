@@ -109,7 +109,7 @@ impl OauthError {
             }
             Refusal::Scope => Self::invalid_scope(),
             Refusal::PrincipalRate => Self::slow_down(Duration::from_secs(1), &text),
-            Refusal::Throttled(wait) => Self::slow_down(*wait, &text),
+            Refusal::Throttled(wait) | Refusal::StsBudget(wait) => Self::slow_down(*wait, &text),
         }
     }
 }

@@ -1,16 +1,18 @@
-//! One STS call for many callers.
+//! One STS call for many callers, and one entry for many deliveries.
 //!
 //! SDKs ask for credentials again and again, and STS throttles at a few hundred calls a second per account. A slot per
-//! plan holds the session; whoever finds it empty calls STS while the others wait for the slot. A caller that goes away
-//! while it calls leaves the slot empty to the next one.
+//! plan holds the session; whoever has the slot's turn calls STS and makes the entry of the issue, while the others wait
+//! for the turn, or take the session that is held as long as it serves them. A caller that goes away in its turn leaves it
+//! to the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
-
+use super::budget::Purpose;
 use super::plan::Plan;
+use super::slot::{Failure, Kept, Slot, Turn, TurnGuard};
 use crate::clock::{Clock, Moment};
+use crate::ids::RequestId;
 use crate::issuance::IssueError;
 use crate::secret::{Fingerprint, SecretText};
 
@@ -18,11 +20,6 @@ use crate::secret::{Fingerprint, SecretText};
 const MOST_SESSIONS: u64 = 10_000;
 /// A slot nobody asks for is forgotten, and its secret wiped.
 const IDLE: Duration = Duration::from_mins(15);
-/// AWS answers a refused call the same a moment later; a role that was just repaired works again soon.
-const REMEMBER_REFUSAL: Duration = Duration::from_secs(5);
-/// Long enough that the callers who waited for a failed call do not each make it again, one after another.
-const REMEMBER_OUTAGE: Duration = Duration::from_secs(1);
-
 /// What STS gave.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "`session_token` is AWS's own name")]
@@ -37,141 +34,153 @@ pub(super) struct Session {
     pub(super) ends_at: Moment,
 }
 
+/// How STS may be asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// Out of which part of the budget.
+    pub(super) purpose: Purpose,
+    /// How long it may take: there is something to serve instead.
+    patience: Option<Duration>,
+}
+
 /// A session for one caller.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) session: Arc<Session>,
+    pub(super) kept: Arc<Kept>,
     /// No STS call was made for this caller.
     pub(super) cached: bool,
-}
-
-#[derive(Debug, Default)]
-enum Slot {
-    #[default]
-    Empty,
-    Held(Arc<Session>),
-    Failed {
-        error: IssueError,
-        until: Moment,
-    },
+    /// The slot's turn; none where the session that is held served without it.
+    turn: Option<TurnGuard>,
 }
 
 /// Sessions by the fingerprint of everything that shaped them.
 pub(super) struct SessionCache {
-    slots: moka::future::Cache<Fingerprint, Arc<Mutex<Slot>>>,
+    slots: moka::future::Cache<Fingerprint, Arc<Slot>>,
     longest_wait: Duration,
+    /// How long STS may take when there is something to serve instead.
+    patience: Duration,
 }
 
 impl SessionCache {
     /// A call takes at most `longest_call`.
     pub(super) fn new(longest_call: Duration) -> Self {
         let slots = moka::future::Cache::builder().max_capacity(MOST_SESSIONS).time_to_idle(IDLE).build();
-        Self { slots, longest_wait: longest_call + Duration::from_secs(1) }
+        Self { slots, longest_wait: longest_call + Duration::from_secs(1), patience: longest_call / 4 }
     }
 
-    /// The plan's session from memory, or from `call`. `call` is awaited at most once, and only while nobody else
-    /// calls for the same plan.
-    pub(super) async fn session(
+    /// The plan's session from memory, or from `call`. `call` is made at most once, and only while nobody else calls for
+    /// the same plan. `digest` is of the policies that permit it now.
+    pub(super) async fn session<F>(
         &self,
         plan: &Plan,
+        digest: Fingerprint,
         clock: &dyn Clock,
-        call: impl Future<Output = Result<Session, IssueError>>,
-    ) -> Result<Answer, IssueError> {
+        call: impl FnOnce(Ask) -> F,
+    ) -> Result<Answer, IssueError>
+    where
+        F: Future<Output = Result<Session, IssueError>>,
+    {
         let Some(key) = plan.cache_key() else {
-            return Ok(Answer { session: Arc::new(call.await?), cached: false });
+            let kept = Kept::new(call(Ask::alone()).await?);
+            return Ok(Answer { kept, cached: false, turn: None });
         };
         let slot = self.slots.get_with(key, async { Arc::default() }).await;
-        let (mut held, waited) = self.enter(slot).await?;
-        if let Some(answer) = held.answer(plan) {
+        let (mut turn, waited) = if let Some(turn) = slot.try_turn() {
+            (turn, false)
+        } else if let Some(kept) = slot.in_passing(plan, digest, plan.now(clock)) {
+            // Somebody calls STS, or makes an entry. Who can be served without either does not wait for them.
+            count("hit");
+            return Ok(Answer { kept, cached: true, turn: None });
+        } else {
+            (self.wait_for(&slot).await?, true)
+        };
+        let now = plan.now(clock);
+        if let Some(kept) = slot.fresh(plan, now) {
             count(if waited { "wait" } else { "hit" });
-            return answer;
+            return Ok(Answer { kept, cached: true, turn: Some(turn) });
         }
-        count("miss");
-        let outcome = call.await.map(Arc::new);
-        *held = Slot::after(&outcome, clock.now());
-        outcome.map(|session| Answer { session, cached: false })
+        let failed = turn.as_ref().filter(|failure| now < failure.until).map(|failure| failure.error.clone());
+        count(if failed.is_some() { "failed" } else { "miss" });
+        let outcome = match failed {
+            Some(error) => Err(error),
+            None => self.ask(&slot, &mut turn, plan, clock, call).await,
+        };
+        match outcome {
+            Ok(kept) => Ok(Answer { kept, cached: false, turn: Some(turn) }),
+            Err(error) => {
+                let kept = slot.instead(plan, plan.now(clock), error)?;
+                count("stale");
+                Ok(Answer { kept, cached: true, turn: Some(turn) })
+            }
+        }
     }
 
-    async fn enter(&self, slot: Arc<Mutex<Slot>>) -> Result<(OwnedMutexGuard<Slot>, bool), IssueError> {
-        if let Ok(free) = Arc::clone(&slot).try_lock_owned() {
-            return Ok((free, false));
-        }
-        match tokio::time::timeout(self.longest_wait, slot.lock_owned()).await {
-            Ok(freed) => Ok((freed, true)),
-            Err(_) => {
-                Err(IssueError::Unavailable("another call for the same session did not end".to_owned()))
+    async fn wait_for(&self, slot: &Slot) -> Result<TurnGuard, IssueError> {
+        tokio::time::timeout(self.longest_wait, slot.turn())
+            .await
+            .map_err(|_| IssueError::Unavailable("another call for the same session did not end".to_owned()))
+    }
+
+    /// Calls, and leaves what came of it to those who come next.
+    async fn ask<F>(
+        &self,
+        slot: &Slot,
+        turn: &mut Option<Failure>,
+        plan: &Plan,
+        clock: &dyn Clock,
+        call: impl FnOnce(Ask) -> F,
+    ) -> Result<Arc<Kept>, IssueError>
+    where
+        F: Future<Output = Result<Session, IssueError>>,
+    {
+        let now = plan.now(clock);
+        let purpose = if slot.lives(now) { Purpose::Reserved } else { Purpose::New };
+        let patience = slot.stand_in(plan, now).map(|_| self.patience);
+        match call(Ask { purpose, patience }).await {
+            Ok(session) => {
+                *turn = None;
+                Ok(slot.hold(session))
+            }
+            Err(error) => {
+                *turn = Failure::of(&error, clock.now());
+                if matches!(error, IssueError::Refused { .. }) {
+                    // It may have been closed on purpose: nobody is given what is left of it.
+                    slot.let_go();
+                }
+                Err(error)
             }
         }
     }
 }
 
-impl Slot {
-    /// What the next caller finds.
-    fn after(outcome: &Result<Arc<Session>, IssueError>, now: Moment) -> Self {
-        let error = match outcome {
-            Ok(session) => return Self::Held(Arc::clone(session)),
-            Err(error) => error.clone(),
-        };
-        let span = match &error {
-            IssueError::Refused { .. } => REMEMBER_REFUSAL,
-            IssueError::SlowDown { retry_after } => *retry_after,
-            // STS was not called for this one: the next caller tries with a record of their own.
-            IssueError::Unrecorded(_) => return Self::Empty,
-            _ => REMEMBER_OUTAGE,
-        };
-        Self::Failed { error, until: now.plus(span) }
+impl Ask {
+    /// For a session that is nobody else's.
+    const fn alone() -> Self {
+        Self { purpose: Purpose::Reserved, patience: None }
     }
 
-    /// What this slot says to a caller with `plan`; `None` when STS must be asked.
-    fn answer(&self, plan: &Plan) -> Option<Result<Answer, IssueError>> {
-        match self {
-            Self::Held(session) if session.serves(plan.at(), plan.ends_at()) => {
-                Some(Ok(Answer { session: Arc::clone(session), cached: true }))
-            }
-            Self::Failed { error, until } if plan.at() < *until => Some(Err(error.clone())),
-            Self::Empty | Self::Held(_) | Self::Failed { .. } => None,
-        }
+    /// What STS says, if it says so in time.
+    pub(super) async fn within(
+        self,
+        call: impl Future<Output = Result<Session, IssueError>>,
+    ) -> Result<Session, IssueError> {
+        let Some(patience) = self.patience else { return call.await };
+        let late = |_| {
+            metrics::counter!("tidegate_sts_calls_total", "outcome" => "abandoned").increment(1);
+            Err(IssueError::Unavailable("no answer before patience ended; a session is held".to_owned()))
+        };
+        tokio::time::timeout(patience, call).await.unwrap_or_else(late)
     }
 }
 
-impl Session {
-    /// May a caller at `at` have it whose own permit ends at `permitted`? Only when it ends no later, and while more than
-    /// half of its life is left: SDKs that were given less would come back for more with every request.
-    fn serves(&self, at: Moment, permitted: Moment) -> bool {
-        let left = self.ends_at.since(at);
-        self.ends_at <= permitted && left > self.ends_at.since(self.began_at) / 2
+impl Answer {
+    /// For who makes an entry that may stand for others.
+    pub(super) fn into_turn(self, request_id: RequestId, digest: Fingerprint) -> Option<Turn> {
+        let Self { kept, turn, .. } = self;
+        turn.map(|held| Turn::new(kept, request_id, digest, held))
     }
 }
 
 fn count(outcome: &'static str) {
     metrics::counter!("tidegate_credential_cache_total", "outcome" => outcome).increment(1);
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn nothing_is_served_past_its_end_or_past_the_callers(
-            began in 0_i64..10_000, life in 1_i64..50_000, at in 0_i64..80_000, permitted in 0_i64..80_000,
-        ) {
-            let (at, permitted) = (Moment::from_unix_seconds(at), Moment::from_unix_seconds(permitted));
-            let session = Session {
-                access_key_id: "ASIA".into(),
-                secret_access_key: SecretText::new("s".into()),
-                session_token: SecretText::new("t".into()),
-                packed_policy_percent: None,
-                assumed_role_id: None,
-                began_at: Moment::from_unix_seconds(began),
-                ends_at: Moment::from_unix_seconds(began + life),
-            };
-            if session.serves(at, permitted) {
-                prop_assert!(at < session.ends_at && session.ends_at <= permitted);
-                prop_assert!(session.ends_at.since(at) * 2 > session.ends_at.since(session.began_at));
-            }
-        }
-    }
 }

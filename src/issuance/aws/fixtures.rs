@@ -24,7 +24,7 @@ use crate::secret::Fingerprint;
 
 /// What the stand-in answers next; after the last one it goes on with `Fine`.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Says {
+pub(crate) enum Says {
     Fine,
     /// A session that ends so many seconds after it began.
     Short(i64),
@@ -36,15 +36,15 @@ pub(super) enum Says {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     says: VecDeque<Says>,
-    pub(super) calls: Vec<BTreeMap<String, String>>,
+    pub(crate) calls: Vec<BTreeMap<String, String>>,
     /// Which of them were signed with an AWS identity.
-    pub(super) signed: Vec<bool>,
+    pub(crate) signed: Vec<bool>,
 }
 
-pub(super) struct FakeSts {
-    pub(super) script: Arc<Mutex<Script>>,
+pub(crate) struct FakeSts {
+    pub(crate) script: Arc<Mutex<Script>>,
     address: SocketAddr,
     server: tokio::task::JoinHandle<()>,
 }
@@ -56,7 +56,7 @@ impl Drop for FakeSts {
 }
 
 impl FakeSts {
-    pub(super) async fn start(says: &[Says]) -> Self {
+    pub(crate) async fn start(says: &[Says]) -> Self {
         let script =
             Arc::new(Mutex::new(Script { says: says.iter().copied().collect(), ..Script::default() }));
         let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
@@ -66,17 +66,17 @@ impl FakeSts {
         Self { script, address, server }
     }
 
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.script.lock().unwrap().calls.len()
     }
 
     /// Where a grant of tests finds it.
-    pub(super) fn route(&self) -> StsRoute {
+    pub(crate) fn route(&self) -> StsRoute {
         let region = Region::new("eu-central-1").unwrap();
         StsRoute { region, endpoint: Some(format!("http://{}", self.address)) }
     }
 
-    pub(super) fn settings() -> Settings {
+    pub(crate) fn settings() -> Settings {
         Settings {
             deadline: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(20),
@@ -92,17 +92,17 @@ impl FakeSts {
         clients.also_for(&self.route(), aws_grant().sts)
     }
 
-    pub(super) fn issuer_with(&self, settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
+    pub(crate) fn issuer_with(&self, settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
         let clients = self.clients(broker(), settings);
         AwsIssuer::new(clients, Arc::clone(clock) as Arc<dyn Clock>)
     }
 
-    pub(super) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
+    pub(crate) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
         self.issuer_with(Self::settings(), clock)
     }
 
     /// One that has no AWS identity and signs with the key of `ring`.
-    pub(super) fn keyless(&self, clock: &Arc<ManualClock>, ring: &Arc<KeyRing>) -> AwsIssuer {
+    pub(crate) fn keyless(&self, clock: &Arc<ManualClock>, ring: &Arc<KeyRing>) -> AwsIssuer {
         let signer = WebIdentity::new(
             ISSUER,
             Audience::new("sts.amazonaws.com").unwrap(),
@@ -115,15 +115,15 @@ impl FakeSts {
 }
 
 /// `server.issuer`
-pub(super) const ISSUER: &str = "https://broker.example.com";
+pub(crate) const ISSUER: &str = "https://broker.example.com";
 
 /// A ring with one new key.
-pub(super) fn ring(algorithm: SigningAlgorithm) -> Arc<KeyRing> {
+pub(crate) fn ring(algorithm: SigningAlgorithm) -> Arc<KeyRing> {
     Arc::new(KeyRing::with_one_key(SigningKey::generate(algorithm).unwrap()))
 }
 
 /// The broker's own identity.
-pub(super) fn broker() -> Identity {
+pub(crate) fn broker() -> Identity {
     Identity::fixed(aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test"))
 }
 
@@ -178,15 +178,15 @@ fn fine(action: &str, number: usize, seconds: i64) -> String {
 }
 
 /// When every test begins.
-pub(super) fn start() -> Moment {
+pub(crate) fn start() -> Moment {
     Moment::from_unix_seconds(1_795_363_392)
 }
 
-pub(super) fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(start()))
 }
 
-pub(super) fn aws_grant() -> AwsGrant {
+pub(crate) fn aws_grant() -> AwsGrant {
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/{principal.namespace}/*"}]}"#;
     let tag = Template::parse("{principal.namespace}", Position::TagValue).unwrap();
     AwsGrant::new(
@@ -197,7 +197,7 @@ pub(super) fn aws_grant() -> AwsGrant {
     .unwrap()
 }
 
-pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
+pub(crate) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
     let lifetime = |seconds| Lifetime::from_seconds(seconds).unwrap();
     Arc::new(Grant {
         name: GrantName::new("orders-read").unwrap(),
@@ -210,22 +210,22 @@ pub(super) fn grant(aws: AwsGrant, break_glass: bool) -> Arc<Grant> {
     })
 }
 
-pub(super) fn permit(subject: &str, seconds: i64) -> Permit {
+pub(crate) fn permit(subject: &str, seconds: i64) -> Permit {
     permit_for(&grant(aws_grant(), false), subject, seconds)
 }
 
-pub(super) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Permit {
+pub(crate) fn permit_for(grant: &Arc<Grant>, subject: &str, seconds: i64) -> Permit {
     Permit::for_test("prod", subject, grant, Lifetime::from_seconds(seconds).unwrap(), &[])
 }
 
 /// Of the break-glass grant, under the elevation whose id ends so, until then.
-pub(super) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
+pub(crate) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
     let id = format!("elv-01a203ff-4cee-7102-8304-05060708090{elevation}");
     permit_for(&grant(aws_grant(), true), "ann@vendor.example", 600).under_elevation(&id, ends_at)
 }
 
 /// A caller whose namespace is this.
-pub(super) struct Namespace(pub(super) &'static str);
+pub(crate) struct Namespace(pub(crate) &'static str);
 
 impl Attributes for Namespace {
     fn attribute(&self, path: &str) -> Option<String> {
@@ -233,23 +233,29 @@ impl Attributes for Namespace {
     }
 }
 
-pub(super) fn order(permit: &Permit, at: Moment) -> AwsOrder<'_> {
+pub(crate) fn order(permit: &Permit, at: Moment) -> AwsOrder<'_> {
     let request_id = RequestId::new(at, &SystemEntropy::new()).unwrap();
-    AwsOrder { request_id, permit, attributes: &Namespace("billing"), narrowing: None, at, exact_end: None }
+    let (attributes, footing) = (&Namespace("billing"), Footing::Own);
+    AwsOrder { request_id, permit, attributes, narrowing: None, at, exact_end: None, footing }
 }
 
-pub(super) async fn recorded(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Credential, IssueError> {
+/// Made, with its intent on record. No entry of the issue is made: it stands for nobody.
+pub(crate) async fn recorded(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Credential, IssueError> {
+    Ok(ordered(issuer, order).await?.credential)
+}
+
+pub(crate) async fn ordered(issuer: &AwsIssuer, order: AwsOrder<'_>) -> Result<Made, IssueError> {
     issuer.issue(order, |_| async { Ok::<(), String>(()) }).await
 }
 
 /// Which of the stand-in's sessions it is.
-pub(super) fn access_key(credential: &Credential) -> String {
+pub(crate) fn access_key(credential: &Credential) -> String {
     match credential.facts() {
         CredentialFacts::Aws { access_key_id, .. } => access_key_id.clone(),
         CredentialFacts::Jwt { .. } => panic!("not AWS"),
     }
 }
 
-pub(super) fn is_cached(credential: &Credential) -> bool {
+pub(crate) fn is_cached(credential: &Credential) -> bool {
     matches!(credential.facts(), CredentialFacts::Aws { cached: true, .. })
 }

@@ -2,7 +2,7 @@
 
 use super::limits::{self, LimitError};
 use super::{names, session_policy};
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::grants::{Attributes, AwsGrant, GrantKind, PolicyArn, StsRoute, TemplateError};
 use crate::ids::{GrantName, RequestId};
 use crate::policy::Permit;
@@ -24,6 +24,19 @@ pub struct AwsOrder<'a> {
     /// An end that the credential must not pass whatever its lifetime: the subject token's. The elevation's own is in the permit.
     /// Set it whenever that is what bounds the lifetime; callers then share a credential only with the same end.
     pub exact_end: Option<Moment>,
+    /// Whether it may be answered on an entry that is there already.
+    pub footing: Footing,
+}
+
+/// On whose entry a caller's credential may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// On its own, which stands for nobody else: it tells of an actor.
+    Alone,
+    /// On its own, which may stand for those who come later.
+    Own,
+    /// On that of the session's issue, where there is one.
+    Shared,
 }
 
 impl std::fmt::Debug for AwsOrder<'_> {
@@ -175,12 +188,12 @@ impl Plan {
         self.ends_at
     }
 
-    /// May callers with the same plan share one session?
-    pub(super) fn is_shared(&self) -> bool {
-        self.cache_key.is_some()
+    /// Now, and never before the plan was made: whoever waited for a session is judged by when they get it.
+    pub(super) fn now(&self, clock: &dyn Clock) -> Moment {
+        self.at.max(clock.now())
     }
 
-    /// Of everything that shapes the session.
+    /// Of everything that shapes the session; `None` when it is shared with nobody.
     pub(super) fn cache_key(&self) -> Option<Fingerprint> {
         self.cache_key
     }

@@ -17,8 +17,10 @@ fn opened(credential: Credential) -> OpenCredential {
     credential.open(&receipt).unwrap()
 }
 
+mod deliveries;
 mod elevations;
 mod options;
+mod short;
 mod web_identity;
 
 mod refusals {
@@ -337,7 +339,8 @@ async fn the_credential_opens_with_its_receipt_and_says_what_is_public() {
             async { Ok::<(), String>(()) }
         })
         .await
-        .unwrap();
+        .unwrap()
+        .credential;
     let CredentialFacts::Aws { role_arn, session_name, packed_policy_percent, .. } =
         credential.facts().clone()
     else {

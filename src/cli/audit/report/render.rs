@@ -214,6 +214,11 @@ fn what(entry: &Value) -> String {
             ("jti ", "/credential/jti"),
             ("until ", "/credential/expires_at"),
         ]),
+        "credential.delivered" => {
+            let count = entry.get("count").and_then(Value::as_u64).unwrap_or(0);
+            let words = said(&[("key ", "/credential/access_key_id"), ("until ", "/last_at")]);
+            format!("{count} times, {words}")
+        }
         "credential.refused" => said(&[("refused: ", "/reason"), ("", "/detail")]),
         "aws.assume_role.requested" => said(&[("", "/role_arn"), ("until ", "/ends_at")]),
         "lock.set" => said(&[("", "/target"), ("because: ", "/reason"), ("until ", "/until")]),

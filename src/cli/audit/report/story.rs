@@ -28,6 +28,8 @@ pub(super) struct Story {
     stoppers: BTreeSet<String>,
     /// The `jti` of tokens that were issued under it.
     tokens: BTreeSet<String>,
+    /// The access keys that were.
+    keys: BTreeSet<String>,
     breaches: Vec<String>,
     terminal: Option<u64>,
 }
@@ -42,6 +44,7 @@ impl Story {
             last: Value::Null,
             stoppers,
             tokens: BTreeSet::new(),
+            keys: BTreeSet::new(),
             breaches: Vec::new(),
             terminal: None,
         }
@@ -63,6 +66,9 @@ impl Story {
             "elevation.refused" => is_id("/target"),
             change if change.starts_with("elevation.") => is_id("/elevation/id"),
             "credential.issued" => is_id("/elevation/id"),
+            "credential.delivered" => {
+                text(entry, "/credential/access_key_id").is_some_and(|key| self.keys.contains(key))
+            }
             "credential.refused" => is_id("/elevation"),
             "aws.assume_role.requested" => is_id("/source_identity"),
             "lock.set" | "lock.lifted" => self.is_stopped_by(text(entry, "/target").unwrap_or_default()),
@@ -80,6 +86,12 @@ impl Story {
     fn judge(&mut self, index: u64, entry: &Value) {
         match text(entry, "/type").unwrap_or_default() {
             "credential.issued" => self.judge_credential(index, entry),
+            "credential.delivered" => {
+                self.breach(
+                    index,
+                    "its credential was delivered from memory, without a decision of its own on record",
+                );
+            }
             change if change.starts_with("elevation.") && change != "elevation.refused" => {
                 self.judge_change(index, entry);
             }
@@ -111,6 +123,9 @@ impl Story {
     fn judge_credential(&mut self, index: u64, entry: &Value) {
         if let Some(jti) = text(entry, "/credential/jti") {
             self.tokens.insert(jti.to_owned());
+        }
+        if let Some(key) = text(entry, "/credential/access_key_id") {
+            self.keys.insert(key.to_owned());
         }
         if text(&self.last, "/state") != Some(StateName::Active.as_str()) {
             self.breach(index, "a credential was issued while the elevation was not active");

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::audit::tests::Bench;
 use crate::audit::{
-    ApprovalRecord, AuditLog, CredentialRecord, ElevationEntry, ElevationRecord, ElevationUseRecord, Event,
-    GrantRecord, LockEntry, PolicyRecord, PrincipalRecord, RefusedEntry, Submission, TokenRecord,
+    ApprovalRecord, AuditLog, CredentialRecord, DeliveredCredential, DeliveriesEntry, ElevationEntry,
+    ElevationRecord, ElevationUseRecord, Event, GrantRecord, LockEntry, PolicyRecord, PrincipalRecord,
+    RefusedEntry, Submission, TokenRecord,
 };
 use crate::cli::OutputFormat;
 use crate::cli::audit::tests::mirror_of;
@@ -269,6 +270,58 @@ async fn a_story_that_does_not_hold_together_says_where() {
         format: Format::Text,
     };
     assert_eq!(run(&args, &Output::new(OutputFormat::Text)).await.unwrap(), failed());
+}
+
+/// Break-glass sessions are shared with nobody: each mint is decided and recorded by itself.
+#[tokio::test]
+async fn a_credential_of_an_elevation_that_was_delivered_again_is_no_story_to_believe() {
+    let mut writing = Writing::new().await;
+    writing.change(Event::ElevationRequested, "requested").await;
+    writing.change(Event::ElevationActivated, "active").await;
+    let Event::CredentialIssued { principal, grant, token, policy, elevation, .. } = issued(ID, end(), "")
+    else {
+        panic!("not issued")
+    };
+    let credential = CredentialRecord::Aws {
+        access_key_id: "ASIA1".to_owned(),
+        role_arn: "arn:aws:iam::123456789012:role/x".to_owned(),
+        session_name: "vera".to_owned(),
+        source_identity: ID.to_owned(),
+        sha256: Fingerprint::of(b"session"),
+        expires_at: end(),
+        cached: false,
+        packed_policy_percent: None,
+    };
+    let (actor, source_ip) = (None, None);
+    let event =
+        Event::CredentialIssued { principal, actor, grant, token, policy, credential, elevation, source_ip };
+    writing.write(event).await;
+    assert!(writing.report().await.unwrap().is_ok());
+    writing.write(delivered("ASIA2")).await.write(delivered("ASIA1")).await;
+    let report = writing.report().await.unwrap();
+    let told = "entry 4: its credential was delivered from memory, without a decision of its own on record";
+    assert_eq!(report.faults, [told]);
+    assert!(render::text(&report).contains("7 times, key ASIA1, until "));
+}
+
+fn delivered(access_key_id: &str) -> Event {
+    Event::CredentialDelivered(Box::new(DeliveriesEntry {
+        principal: person("vendor", "vera"),
+        grant: GrantRecord { name: "prod-admin".to_owned(), kind: Some("aws"), version: None },
+        policy: policy(),
+        credential: DeliveredCredential {
+            kind: "aws",
+            access_key_id: access_key_id.to_owned(),
+            sha256: Fingerprint::of(b"session"),
+            expires_at: end(),
+            issue_index: 2,
+        },
+        count: 7,
+        first_at: start(),
+        last_at: start(),
+        sources: Vec::new(),
+        other_sources: 7,
+    }))
 }
 
 #[tokio::test]
