@@ -18,6 +18,7 @@ mod journeys {
     mod aws_access_ends;
     mod aws_plumbing;
     mod aws_sessions_end_early;
+    mod aws_web_identity;
     mod break_glass_kill_nine;
     mod break_glass_story;
     mod checkpoint_verifiers;

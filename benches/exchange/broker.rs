@@ -1,4 +1,4 @@
-//! The real broker in this process: SQLite in a temporary folder, durable audit on, single-use tokens.
+//! The real broker: SQLite in a temporary folder, durable audit on, single-use tokens.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ permit (
 forbid (principal, action == Tidegate::Action::"issue", resource) when { context.ttl > duration("1h") };
 "#;
 
-/// Starts it with `others` policies about other grants.
-pub async fn start(folder: &Path, issuer: &Issuer, others: usize) -> Running {
+/// Lays its folder out, with `others` policies about other grants.
+pub fn lay_out(folder: &Path, issuer: &Issuer, others: usize) {
     std::fs::create_dir_all(folder.join("policies/customer")).expect("a folder");
     write(folder, "policies/customer/main.cedar", POLICY);
     write(folder, "policies/customer/others.cedar", &policies_about_others(others));
@@ -29,6 +29,10 @@ pub async fn start(folder: &Path, issuer: &Issuer, others: usize) -> Running {
         tidegate::keys::Kek::create(&kek, &tidegate::entropy::SystemEntropy::new())
             .expect("a key-encryption key");
     }
+}
+
+/// Serves what was laid out.
+pub async fn serve(folder: &Path) -> Running {
     let settings = tidegate::config::load(&folder.join("tidegate.toml")).expect("a configuration");
     server::start(settings, Ports::system()).await.expect("a broker")
 }

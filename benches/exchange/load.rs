@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::server::Server;
+
 /// What a run came to.
 pub struct Outcome {
     pub per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
-    /// Processor time of the whole process for each exchange, load generator included.
+    /// Processor time of the server for each exchange.
     pub cpu: Duration,
     pub refused: usize,
 }
@@ -46,14 +48,14 @@ impl Requests {
 
 /// Sends every request over `connections` connections; each waits `pause` between an answer and its next request.
 pub async fn run(
-    host: SocketAddr,
+    server: &Server,
     requests: Requests,
     connections: usize,
     interval: Option<Duration>,
 ) -> Outcome {
     let total = requests.bodies.len();
     let requests = Arc::new(requests);
-    let (started, cpu) = (Instant::now(), processor_time());
+    let (host, started, cpu) = (server.address, Instant::now(), server.processor_time());
     let workers: Vec<_> = (0..connections)
         .map(|number| {
             // Spread over the interval: connections that start together would come in bursts.
@@ -68,7 +70,7 @@ pub async fn run(
         latencies.extend(took);
         refused += bad;
     }
-    let (elapsed, cpu) = (started.elapsed(), processor_time().saturating_sub(cpu) / total as u32);
+    let (elapsed, cpu) = (started.elapsed(), server.processor_time().saturating_sub(cpu) / total as u32);
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     Outcome { per_second: total as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), cpu, refused }
@@ -119,12 +121,4 @@ fn content_length(head: &[u8]) -> usize {
         .find(|line| line.to_ascii_lowercase().starts_with("content-length:"))
         .expect("content-length");
     line["content-length:".len()..].trim().parse().expect("a number")
-}
-
-/// From `/proc`: user and system time of this process, in ticks of 10 ms.
-fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench exchange` prints a table. Machines are noisy, so rounds of the broker and of the reference
 //! alternate and the ratio is what counts. `--quick` does a tenth; `--es256`, `--rs256` and `--policies` measure only
-//! that; `--profile` runs the broker alone.
+//! that; `--profile` measures the broker alone. Both are processes of their own.
 
 #![allow(
     missing_docs,
@@ -22,12 +22,13 @@
 mod broker;
 mod load;
 mod reference;
+mod server;
 mod tokens;
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use load::{Outcome, Requests};
+use server::{Kind, Server};
 use tokens::Issuer;
 
 #[global_allocator]
@@ -47,6 +48,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let mut plan = Plan { per_round: if has("--quick") { 500 } else { 5_000 }, minted: 0 };
     runtime.block_on(async {
+        if server::serve_if_asked().await {
+            return;
+        }
         if has("--profile") {
             return only_the_broker(&mut plan).await;
         }
@@ -61,15 +65,15 @@ fn main() {
             policies_about_others(&mut plan).await;
         }
     });
-    println!("resident memory at the end: {} MiB", resident_mib());
 }
 
 /// For a profiler: 100,000 exchanges at 64 connections and nothing beside them.
 async fn only_the_broker(plan: &mut Plan) {
     let (issuer, folder) = (Issuer::es256(), tempfile::tempdir().expect("a folder"));
-    let broker = broker::start(folder.path(), &issuer, 0).await;
+    broker::lay_out(folder.path(), &issuer, 0);
+    let broker = Server::start(Kind::Broker, folder.path());
     for _ in 0..20 {
-        let outcome = round(broker.public_address(), &issuer, plan, 5_000, 64, None).await;
+        let outcome = round(&broker, &issuer, plan, 5_000, 64, None).await;
         println!(
             "{:.0}/s, p50/p99 {} ms, {:?} of processor time each",
             outcome.per_second,
@@ -77,15 +81,16 @@ async fn only_the_broker(plan: &mut Plan) {
             outcome.cpu
         );
     }
-    broker.stop("the bench ended").await;
+    println!("resident memory of the broker: {} MiB", broker.resident_mib());
 }
 
 /// The first table: broker and reference in alternating rounds at 1, 16 and 64 connections.
 async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
     let folder = tempfile::tempdir().expect("a folder");
-    let broker = broker::start(folder.path(), issuer, 0).await;
-    let log = std::fs::File::create(folder.path().join("reference.log")).expect("a file");
-    let bare = reference::start(issuer.verifier(), log);
+    broker::lay_out(folder.path(), issuer, 0);
+    let broker = Server::start(Kind::Broker, folder.path());
+    let bare = Server::start(Kind::Reference, folder.path());
+    let idle = broker.resident_mib();
     println!(
         "\n{} in, ES256 out; {} exchanges a round, {ROUNDS} rounds each, median",
         issuer.algorithm(),
@@ -99,8 +104,8 @@ async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let count = if connections == 1 { plan.per_round / 5 } else { plan.per_round };
-            ours.push(round(broker.public_address(), issuer, plan, count, connections, None).await);
-            theirs.push(round(bare, issuer, plan, count, connections, None).await);
+            ours.push(round(&broker, issuer, plan, count, connections, None).await);
+            theirs.push(round(&bare, issuer, plan, count, connections, None).await);
         }
         let (ours, theirs) = (median(ours), median(theirs));
         println!(
@@ -113,15 +118,19 @@ async fn against_reference(issuer: &Issuer, plan: &mut Plan) {
         );
         if connections == 64 {
             println!("      processor time for each: broker {:?}, bare {:?}", ours.cpu, theirs.cpu);
-            at_half_load(broker.public_address(), bare, issuer, plan, ours.per_second / 2.0).await;
+            at_half_load(&broker, &bare, issuer, plan, ours.per_second / 2.0).await;
         }
     }
-    broker.stop("the bench ended").await;
+    let after = broker.resident_mib();
+    println!(
+        "      resident memory of the broker: {idle} MiB when idle, {after} MiB after {} exchanges",
+        plan.minted / 2
+    );
 }
 
 /// The same load for both, in alternating rounds: half of what the broker reached. What the reference's slowest wait
 /// for is the disk and the machine.
-async fn at_half_load(broker: SocketAddr, bare: SocketAddr, issuer: &Issuer, plan: &mut Plan, load: f64) {
+async fn at_half_load(broker: &Server, bare: &Server, issuer: &Issuer, plan: &mut Plan, load: f64) {
     let interval = Some(Duration::from_secs_f64(64.0 / load));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -151,11 +160,12 @@ async fn policies_about_others(plan: &mut Plan) {
     for others in OTHERS {
         let folder = tempfile::tempdir().expect("a folder");
         let started = std::time::Instant::now();
-        let broker = broker::start(folder.path(), &issuer, others).await;
+        broker::lay_out(folder.path(), &issuer, others);
+        let broker = Server::start(Kind::Broker, folder.path());
         let start = started.elapsed();
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            rounds.push(round(broker.public_address(), &issuer, plan, plan.per_round, 16, None).await);
+            rounds.push(round(&broker, &issuer, plan, plan.per_round, 16, None).await);
         }
         let outcome = median(rounds);
         let first = *first.get_or_insert(outcome.per_second);
@@ -165,12 +175,11 @@ async fn policies_about_others(plan: &mut Plan) {
             outcome.per_second,
             first / outcome.per_second
         );
-        broker.stop("the bench ended").await;
     }
 }
 
 async fn round(
-    host: SocketAddr,
+    server: &Server,
     issuer: &Issuer,
     plan: &mut Plan,
     count: usize,
@@ -181,7 +190,7 @@ async fn round(
     let first = plan.minted;
     plan.minted += count;
     let forms = (first..first + count).map(|number| form(&issuer.token(number, now - 1)));
-    let outcome = load::run(host, Requests::new(host, forms), connections, interval).await;
+    let outcome = load::run(server, Requests::new(server.address, forms), connections, interval).await;
     assert_eq!(outcome.refused, 0, "every exchange must succeed");
     outcome
 }
@@ -205,11 +214,4 @@ fn median_tail(mut rounds: Vec<Outcome>) -> Outcome {
 
 fn spread(outcome: &Outcome) -> String {
     format!("{:.2}/{:.2}", outcome.p50.as_secs_f64() * 1e3, outcome.p99.as_secs_f64() * 1e3)
-}
-
-/// From `/proc`: of the whole process, load generator and reference included.
-fn resident_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

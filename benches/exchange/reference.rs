@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -27,6 +28,17 @@ pub enum Verifier {
     Rs256 { n: Vec<u8>, e: Vec<u8> },
 }
 
+impl Verifier {
+    fn from_jwks(jwks: &Value) -> Self {
+        let key = &jwks["keys"][0];
+        let bytes = |name: &str| B64.decode(key[name].as_str().expect("text")).expect("base64url");
+        match key["kty"].as_str() {
+            Some("EC") => Self::Es256([vec![4], bytes("x"), bytes("y")].concat()),
+            _ => Self::Rs256 { n: bytes("n"), e: bytes("e") },
+        }
+    }
+}
+
 struct Reference {
     verifier: Verifier,
     signer: EcdsaKeyPair,
@@ -34,8 +46,11 @@ struct Reference {
     log: mpsc::Sender<(Vec<u8>, oneshot::Sender<()>)>,
 }
 
-/// Serves on a free loopback port until the runtime ends.
-pub fn start(verifier: Verifier, log: File) -> SocketAddr {
+/// Serves on a free loopback port until the runtime ends: verifies with the key in the folder, logs into it.
+pub fn start(folder: &Path) -> SocketAddr {
+    let log = File::create(folder.join("reference.log")).expect("a file");
+    let jwks = std::fs::read(folder.join("jwks.json")).expect("a key set");
+    let verifier = Verifier::from_jwks(&serde_json::from_slice(&jwks).expect("JSON"));
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
     let signer =

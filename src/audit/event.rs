@@ -165,6 +165,13 @@ pub enum Event {
         session_name: String,
         /// `SourceIdentity`.
         source_identity: String,
+        /// How STS is asked: `assume_role` or `web_identity`, which are two names of events in CloudTrail.
+        mode: &'static str,
+        /// In which region: whose CloudTrail has the event.
+        region: String,
+        /// Managed session policies.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        policy_arns: Vec<String>,
         /// When access will end.
         ends_at: Moment,
     },

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aws::MOST_STS_RATE;
+use super::aws::{AwsSettings, MOST_STS_RATE, is_for_sts};
 use super::faults::quoted;
 use super::reader::{At, Section};
 use super::secret_source::readable_file;
-use super::shape;
+use super::{shape, sts};
 use crate::grants::{
     AwsGrant, BreakGlass, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps, PolicyTemplate,
     Position, RoleArn, Template,
@@ -21,6 +21,8 @@ use crate::span::format_duration;
 const LONGEST_JWT: Duration = Duration::from_hours(24);
 /// STS gives no session longer than 43 200 s.
 const LONGEST_AWS: Duration = Duration::from_hours(12);
+/// Nor longer than this to an identity that is itself an assumed role.
+const LONGEST_CHAINED: Duration = Duration::from_hours(1);
 /// As long as a lifetime can be.
 const LONGEST_ELEVATION: Duration = Duration::from_hours(7 * 24);
 const USUAL_MAX: Duration = Duration::from_hours(1);
@@ -41,14 +43,33 @@ const MOST_TAGS_BESIDE_OURS: usize = 50 - OWN_TAGS.len();
 
 /// Keys that only one kind knows.
 const JWT_KEYS: &[&str] = &["audience", "scopes"];
-const AWS_KEYS: &[&str] =
-    &["role_arn", "session_policy_file", "session_tags", "transitive_tags", "allow_assume_role", "sts_rate"];
+const AWS_KEYS: &[&str] = &[
+    "role_arn",
+    "region",
+    "sts_endpoint",
+    "external_id",
+    "session_policy_file",
+    "policy_arns",
+    "session_tags",
+    "transitive_tags",
+    "allow_assume_role",
+    "sts_rate",
+];
+
+/// What grants must know of `[aws]`.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    has_aws: bool,
+    /// `None` also when something is wrong with it.
+    aws: Option<&'a AwsSettings>,
+}
 
 /// The catalog, and the texts of the session policies (they belong to the configuration's digest).
-pub(super) fn read(top: &Section<'_>, has_aws: bool) -> (Option<Catalog>, Vec<String>) {
+pub(super) fn read(top: &Section<'_>, aws: Option<&AwsSettings>) -> (Option<Catalog>, Vec<String>) {
     let sections = top.sections("grants", &shape::GRANTS);
     let mut policies = Vec::new();
-    let read: Vec<_> = sections.iter().map(|section| read_grant(section, has_aws, &mut policies)).collect();
+    let around = Around { has_aws: top.has("aws"), aws };
+    let read: Vec<_> = sections.iter().map(|section| read_grant(section, around, &mut policies)).collect();
     check_names(&sections);
     let catalog = read.into_iter().collect::<Option<Vec<_>>>().and_then(|grants| Catalog::new(grants).ok());
     (catalog, policies)
@@ -65,24 +86,24 @@ fn check_names(sections: &[Section<'_>]) {
     }
 }
 
-fn read_grant(section: &Section<'_>, has_aws: bool, policies: &mut Vec<String>) -> Option<Grant> {
+fn read_grant(section: &Section<'_>, around: Around<'_>, policies: &mut Vec<String>) -> Option<Grant> {
     let name = section.parsed("name", |text| {
         GrantName::new(text).map_err(|error| (error.to_string(), "such as \"orders-read\"".to_owned()))
     });
     let name = section.require("name", name, "such as name = \"orders-read\"");
     let kind = section.one_of("kind", &[("jwt", Kind::Jwt), ("aws", Kind::Aws)]).map(|at| at.value);
     let kind = section.require("kind", kind, "kind = \"jwt\" or kind = \"aws\"");
-    let caps = read_caps(section, kind);
+    let caps = read_caps(section, kind, around.aws.is_some_and(|aws| aws.chained));
     let break_glass = read_break_glass(section);
     let (labels, sets) = (read_words(section, "labels"), read_words(section, "sets"));
-    let made = kind.and_then(|kind| read_kind(section, kind, has_aws, policies));
+    let made = kind.and_then(|kind| read_kind(section, kind, around, policies));
     Some(Grant::new(name?.value, made?, caps?, break_glass?, labels?, sets?))
 }
 
 fn read_kind(
     section: &Section<'_>,
     kind: Kind,
-    has_aws: bool,
+    around: Around<'_>,
     policies: &mut Vec<String>,
 ) -> Option<GrantKind> {
     let (word, foreign) = if kind == Kind::Jwt { ("aws", AWS_KEYS) } else { ("jwt", JWT_KEYS) };
@@ -94,27 +115,30 @@ fn read_kind(
         );
     }
     match kind {
-        Kind::Jwt => read_jwt(section).map(GrantKind::Jwt),
+        Kind::Jwt => read_jwt(section, around.aws).map(GrantKind::Jwt),
         Kind::Aws => {
-            if !has_aws {
+            if !around.has_aws {
                 section.fault(
                     "kind",
                     "a grant of kind `aws` needs [aws]",
                     "write [aws] with region = \"eu-central-1\"",
                 );
             }
-            read_aws(section, policies).map(|grant| GrantKind::Aws(Arc::new(grant)))
+            read_aws(section, around.aws, policies).map(|grant| GrantKind::Aws(Arc::new(grant)))
         }
     }
 }
 
-fn read_caps(section: &Section<'_>, kind: Option<Kind>) -> Option<LifetimeCaps> {
+fn read_caps(section: &Section<'_>, kind: Option<Kind>, chained: bool) -> Option<LifetimeCaps> {
     let (default, max) = (section.duration("default_ttl"), section.duration("max_ttl"));
     if (section.has("default_ttl") && default.is_none()) || (section.has("max_ttl") && max.is_none()) {
         return None;
     }
     let longest = match kind? {
         Kind::Jwt => (LONGEST_JWT, "a JWT cannot be called back"),
+        Kind::Aws if chained => {
+            (LONGEST_CHAINED, "with aws.chained the broker is an assumed role, to which STS gives no more")
+        }
         Kind::Aws => (LONGEST_AWS, "STS makes no longer sessions"),
     };
     let span = |at: &At<Duration>| at.value;
@@ -196,12 +220,20 @@ fn read_words(section: &Section<'_>, key: &str) -> Option<BTreeSet<String>> {
     read.into_iter().collect()
 }
 
-fn read_jwt(section: &Section<'_>) -> Option<JwtGrant> {
+fn read_jwt(section: &Section<'_>, aws: Option<&AwsSettings>) -> Option<JwtGrant> {
     let audience = section.parsed("audience", |text| {
         Audience::new(text)
             .map_err(|error| (error.to_string(), "such as \"https://ledger.internal\"".to_owned()))
     });
     let audience = section.require("audience", audience, "who will accept the JWT: audience = \"https://…\"");
+    if let Some(at) = audience.as_ref().filter(|at| is_for_sts(&at.value, aws)) {
+        let message = format!(
+            "{} is AWS's STS: whoever gets such a JWT could assume roles that trust us by themselves, without session policy, \
+             end and record",
+            quoted(at.value.as_str())
+        );
+        section.fault_at(&at.place, message, "use a grant of kind = \"aws\"");
+    }
     let scope = |text: &str| Scope::new(text).map_err(|error| (error.to_string(), String::new()));
     let texts = section.texts("scopes").unwrap_or_default();
     let scopes: Vec<_> =
@@ -209,7 +241,11 @@ fn read_jwt(section: &Section<'_>) -> Option<JwtGrant> {
     Some(JwtGrant { audience: audience?.value, scopes: scopes.into_iter().collect::<Option<_>>()? })
 }
 
-fn read_aws(section: &Section<'_>, policies: &mut Vec<String>) -> Option<AwsGrant> {
+fn read_aws(
+    section: &Section<'_>,
+    aws: Option<&AwsSettings>,
+    policies: &mut Vec<String>,
+) -> Option<AwsGrant> {
     let role = section.parsed("role_arn", |text| {
         let help = "such as \"arn:aws:iam::123456789012:role/orders-read\"";
         RoleArn::new(text).map_err(|error| (error.to_string(), help.to_owned()))
@@ -236,7 +272,11 @@ fn read_aws(section: &Section<'_>, policies: &mut Vec<String>) -> Option<AwsGran
         );
         section.fault("session_tags", message, "leave some out");
     }
-    let mut grant = AwsGrant::new(role?.value, session_policy);
+    let role = role?.value;
+    let sts = sts::read(section, &role, aws);
+    let mut grant = AwsGrant::new(role, session_policy);
+    let sts::GrantSts { route, external_id, policy_arns } = sts?;
+    (grant.sts, grant.external_id, grant.policy_arns) = (route, external_id, policy_arns);
     grant.allow_assume_role = section.flag("allow_assume_role").unwrap_or(false);
     grant.sts_rate = section.number("sts_rate", 1, MOST_STS_RATE).and_then(NonZeroU32::new);
     grant

@@ -12,6 +12,7 @@ mod reader;
 mod secret_source;
 mod server;
 mod shape;
+mod sts;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use aws::AwsSettings;
+pub use aws::{AwsMode, AwsSettings};
 pub use breakglass::ClockSettings;
 pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings, StoreSettings};
 pub use faults::{Fault, Faults};
@@ -114,19 +115,27 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, Faults> {
 
 fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let section = |name: &str, shape| top.section(name, shape);
-    let server = section("server", &shape::SERVER).as_ref().map(server::read);
+    let server_section = section("server", &shape::SERVER);
+    let server = server_section.as_ref().map(server::read);
     if server.is_none() && !top.has("server") {
         top.fault("server", "missing", "write [server] with issuer and listen");
     }
     let server = server.flatten();
     let log = broker::read_log(section("log", &shape::LOG).as_ref());
     let store = broker::read_store(top, section("store", &shape::STORE).as_ref());
-    let keys = broker::read_keys(top, section("keys", &shape::KEYS).as_ref());
+    let keys_section = section("keys", &shape::KEYS);
+    let keys = broker::read_keys(top, keys_section.as_ref());
     let audit = broker::read_audit(section("audit", &shape::AUDIT).as_ref(), server.as_ref());
     let policy = broker::read_policy(top, section("policy", &shape::POLICY).as_ref());
     let aws = section("aws", &shape::AWS).as_ref().map(aws::read);
-    let issuers = read_issuers(top, server.as_ref());
-    let (grants, session_policies) = grants::read(top, top.has("aws"));
+    let known_aws = aws.as_ref().and_then(Option::as_ref);
+    aws::check_web_identity(
+        known_aws,
+        server_section.as_ref().zip(server.as_ref()),
+        keys_section.as_ref().zip(keys.as_ref()),
+    );
+    let issuers = read_issuers(top, server.as_ref(), known_aws);
+    let (grants, session_policies) = grants::read(top, known_aws);
     let breakglass = breakglass::read_breakglass(section("breakglass", &shape::BREAKGLASS).as_ref());
     let notify = breakglass::read_hooks(top);
     let clock = breakglass::read_clock(section("clock", &shape::CLOCK).as_ref());
@@ -149,9 +158,19 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     })
 }
 
-fn read_issuers(top: &Section<'_>, server: Option<&ServerSettings>) -> Option<Vec<IssuerSettings>> {
+fn read_issuers(
+    top: &Section<'_>,
+    server: Option<&ServerSettings>,
+    aws: Option<&AwsSettings>,
+) -> Option<Vec<IssuerSettings>> {
     let sections = top.sections("issuers", &shape::ISSUERS);
     let read: Vec<_> = sections.iter().map(issuers::read).collect();
-    issuers::check_together(top, &sections, server.map(|server| &server.issuer));
+    let own = server.map(|server| &server.issuer);
+    issuers::check_together(top, &sections, own);
+    for (section, issuer) in sections.iter().zip(&read) {
+        if let Some(issuer) = issuer.as_ref().filter(|issuer| Some(&issuer.url) == own) {
+            aws::check_self_trust(section, &issuer.audiences, aws);
+        }
+    }
     read.into_iter().collect()
 }

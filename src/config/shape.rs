@@ -65,12 +65,14 @@ pub(super) const AWS: Shape = Shape {
     table: "aws",
     keys: &[
         "mode",
+        "web_identity_audience",
         "region",
         "sts_endpoint",
         "iam_endpoint",
         "ca_file",
         "external_id",
         "sts_rate",
+        "chained",
         "end_sessions",
     ],
 };
@@ -106,7 +108,11 @@ pub(super) const GRANTS: Shape = Shape {
         "audience",
         "scopes",
         "role_arn",
+        "region",
+        "sts_endpoint",
+        "external_id",
         "session_policy_file",
+        "policy_arns",
         "session_tags",
         "transitive_tags",
         "allow_assume_role",
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_table_is_sent_home_only_when_the_home_is_certain() {
-        assert_eq!(home_of("region", "server"), Some("aws"));
+        assert_eq!(home_of("iam_endpoint", "server"), Some("aws"));
         assert_eq!(home_of("name", "server"), None, "issuers and grants both have one");
     }
 }

@@ -1,5 +1,6 @@
 //! Refusals, section by section. Each test breaks one line of a file that has nothing wrong with it.
 
+mod aws;
 mod breakglass;
 mod broker;
 mod grants;
@@ -205,9 +206,9 @@ fn unknown_keys_are_refused_at_every_level() {
         (format!("colour = 1\n{GOOD}"), "colour: unknown key `colour`", "known keys here: server"),
         (with("issuer =", "isuer = \"x\"\nissuer ="), "server.isuer: unknown key", "did you mean `issuer`?"),
         (
-            with("listen =", "region = \"x\"\nlisten ="),
-            "server.region: unknown key",
-            "`region` belongs in [aws]",
+            with("listen =", "iam_endpoint = \"x\"\nlisten ="),
+            "server.iam_endpoint: unknown key",
+            "`iam_endpoint` belongs in [aws]",
         ),
         (
             with("key_file = \"tls.key\"", "key_file = \"tls.key\", ca = \"x\""),

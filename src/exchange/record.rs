@@ -230,6 +230,9 @@ pub(super) fn intent_event(attempt: Attempt<'_>, grant: &Grant, plan: &Plan) -> 
         role_arn: plan.role_arn().to_owned(),
         session_name: plan.session_name().to_owned(),
         source_identity: plan.source_identity().to_owned(),
+        mode: plan.mode().as_str(),
+        region: plan.sts().region.as_str().to_owned(),
+        policy_arns: plan.policy_arns().to_vec(),
         ends_at: plan.ends_at(),
     }
 }

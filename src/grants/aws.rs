@@ -1,9 +1,10 @@
-//! The AWS half of the catalog: role and tags. The session policy is in `session_policy`.
+//! The AWS half of the catalog: role and tags. The session policy is in `session_policy`, the way to STS in `sts`.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use super::session_policy::PolicyTemplate;
+use super::sts::{self, PolicyArn, StsRoute};
 use super::template::Template;
 
 /// `arn:<partition>:iam::<12 digits>:role/<path and name>`
@@ -21,10 +22,6 @@ pub struct RoleArnError {
     text: String,
     fault: &'static str,
 }
-
-/// The partitions of AWS. An unknown one is a typing error far more often than a new one.
-const PARTITIONS: [&str; 8] =
-    ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"];
 
 impl RoleArn {
     /// Checks and keeps `text`.
@@ -64,8 +61,7 @@ fn parse_role(text: &str) -> Result<RoleArn, &'static str> {
     if scheme != "arn" {
         return Err("it does not start with `arn:`");
     }
-    let partition =
-        PARTITIONS.into_iter().find(|known| *known == partition).ok_or("its partition is unknown")?;
+    let partition = sts::partition(partition).ok_or("its partition is unknown")?;
     if service != "iam" {
         return Err("its service is not `iam`");
     }
@@ -104,8 +100,15 @@ fn check_role_name(path_and_name: &str) -> Result<(), &'static str> {
 pub struct AwsGrant {
     /// The role that is assumed.
     pub role_arn: RoleArn,
-    /// Narrows the role; `None` leaves what the role allows (the closing Deny is added all the same).
+    /// Which STS is asked.
+    pub sts: StsRoute,
+    /// `ExternalId` of `AssumeRole`: what the trust policies of other accounts may ask for.
+    pub external_id: Option<String>,
+    /// Narrows the role; `None` leaves what the role, or `policy_arns`, allow (the closing Deny is added all the same).
     pub session_policy: Option<PolicyTemplate>,
+    /// Managed session policies. AWS allows what any session policy allows, so these *add* to `session_policy`; the role
+    /// still bounds both.
+    pub policy_arns: Vec<PolicyArn>,
     /// Session tags in the order of their keys.
     pub session_tags: Vec<(String, Template)>,
     /// Keys of those tags that stay on when roles are chained. None unless asked.
@@ -152,11 +155,14 @@ impl AwsGrant {
         Ok(self)
     }
 
-    /// A grant of `role_arn` without tags that may not assume further roles.
+    /// A grant of `role_arn` without tags that may not assume further roles, from the usual STS of the role's partition.
     pub fn new(role_arn: RoleArn, session_policy: Option<PolicyTemplate>) -> Self {
         Self {
+            sts: StsRoute::of_role(&role_arn),
             role_arn,
+            external_id: None,
             session_policy,
+            policy_arns: Vec::new(),
             session_tags: Vec::new(),
             transitive_tags: Vec::new(),
             allow_assume_role: false,
@@ -176,8 +182,18 @@ impl AwsGrant {
         }
         fields.push(self.transitive_tags.len().to_string());
         fields.extend(self.transitive_tags.iter().cloned());
+        fields.push(self.policy_arns.len().to_string());
+        fields.extend(self.policy_arns.iter().map(|arn| arn.as_str().to_owned()));
+        fields.push(self.sts.region.as_str().to_owned());
+        fields.extend(optional(self.sts.endpoint.as_ref()));
+        fields.extend(optional(self.external_id.as_ref()));
         fields
     }
+}
+
+/// No value is another field list than an empty one.
+fn optional(value: Option<&String>) -> [String; 2] {
+    [value.map_or("none", |_| "some").to_owned(), value.cloned().unwrap_or_default()]
 }
 
 fn check_tags(tags: &[(String, Template)], transitive: &[String]) -> Result<(), TagError> {

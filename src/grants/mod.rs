@@ -5,6 +5,7 @@ mod aws;
 mod catalog;
 mod lifetime;
 mod session_policy;
+mod sts;
 mod template;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ pub use aws::{AwsGrant, RoleArn, RoleArnError, TagError};
 pub use catalog::{Catalog, CatalogError};
 pub use lifetime::{AskError, CapsError, Lifetime, LifetimeCaps, effective};
 pub use session_policy::PolicyTemplate;
+pub use sts::{PolicyArn, PolicyArnError, Region, RegionError, StsRoute};
 pub use template::{Attributes, Position, Template, TemplateError};
 
 use crate::ids::{Audience, GrantName, Scope};
@@ -157,6 +159,15 @@ mod tests {
         )
     }
 
+    fn managed(name: &str, grant: &AwsGrant) -> PolicyArn {
+        PolicyArn::for_role(&format!("arn:aws:iam::aws:policy/{name}"), &grant.role_arn).unwrap()
+    }
+
+    fn at(grant: AwsGrant, region: &str, endpoint: Option<&str>) -> AwsGrant {
+        let region = Region::new(region).unwrap();
+        AwsGrant { sts: StsRoute { region, endpoint: endpoint.map(str::to_owned) }, ..grant }
+    }
+
     #[test]
     fn every_field_of_a_grant_changes_its_version() {
         let tag = |text| (String::from("k"), Template::parse(text, Position::TagValue).unwrap());
@@ -174,6 +185,12 @@ mod tests {
             aws(|grant| grant.with_tags(vec![tag("v")], vec![]).unwrap()),
             aws(|grant| grant.with_tags(vec![tag("w")], vec![]).unwrap()),
             aws(|grant| grant.with_tags(vec![tag("v")], vec!["k".into()]).unwrap()),
+            aws(|grant| AwsGrant { external_id: Some(String::new()), ..grant }),
+            aws(|grant| AwsGrant { external_id: Some("x".into()), ..grant }),
+            aws(|grant| AwsGrant { policy_arns: vec![managed("x", &grant)], ..grant }),
+            aws(|grant| AwsGrant { policy_arns: vec![managed("y", &grant)], ..grant }),
+            aws(|grant| at(grant, "eu-west-1", None)),
+            aws(|grant| at(grant, "eu-west-1", Some("https://sts.example"))),
         ]
         .map(|grant| grant.version);
         assert_eq!(versions.iter().collect::<BTreeSet<_>>().len(), versions.len());

@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use super::{Credential, CredentialFacts, IssueError, OpenCredential};
+use super::{Credential, CredentialFacts, IssueError, OpenCredential, jws};
 use crate::clock::Moment;
 use crate::entropy::Entropy;
 use crate::grants::{GrantKind, JwtGrant};
 use crate::ids::{ElevationId, RequestId, UniqueId};
-use crate::keys::{KeyRing, SigningKey};
+use crate::keys::KeyRing;
 use crate::policy::Permit;
 use crate::secret::SecretText;
 
-/// A usual token is 700 to 900 bytes: one allocation, no growth.
-const USUAL_TOKEN_BYTES: usize = 1024;
+/// RFC 9068 §2.1: so that an ID token is never taken for an access token, nor the other way round.
+const TYPE: &str = "at+jwt";
 
 /// Signs access tokens with the live key.
 pub struct JwtIssuer {
@@ -64,7 +62,7 @@ impl JwtIssuer {
         if claims.exp <= claims.iat {
             return Err(IssueError::Ended);
         }
-        let token = SecretText::new(compact(&key, &claims)?);
+        let token = SecretText::new(jws::compact(&key, TYPE, &claims)?);
         let facts = CredentialFacts::Jwt {
             jti: jti.clone(),
             kid: key.kid().to_string(),
@@ -73,14 +71,6 @@ impl JwtIssuer {
         let expires_at = Moment::from_unix_seconds(claims.exp);
         Ok(Credential::seal(order.request_id, facts, OpenCredential::Jwt { token, expires_at }))
     }
-}
-
-#[derive(Serialize)]
-struct Header<'a> {
-    alg: &'static str,
-    /// RFC 9068 §2.1: so that an ID token is never taken for an access token, nor the other way round.
-    typ: &'static str,
-    kid: &'a str,
 }
 
 /// RFC 9068 §2.2.
@@ -174,26 +164,6 @@ fn scope_text(permit: &Permit) -> String {
         text.push_str(scope.as_str());
     }
     text
-}
-
-/// JWS compact serialization (RFC 7515 §7.1), built up in one string: what is signed is its beginning.
-fn compact(key: &SigningKey, claims: &Claims<'_>) -> Result<String, IssueError> {
-    let header = Header { alg: key.algorithm().as_str(), typ: "at+jwt", kid: key.kid().as_str() };
-    let mut token = String::with_capacity(USUAL_TOKEN_BYTES);
-    append(&mut token, &header)?;
-    token.push('.');
-    append(&mut token, claims)?;
-    let signature = key.sign(token.as_bytes())?;
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    Ok(token)
-}
-
-fn append(token: &mut String, part: &impl Serialize) -> Result<(), IssueError> {
-    let json =
-        serde_json::to_vec(part).map_err(|_| crate::keys::KeyError::Invalid("the claims are no JSON"))?;
-    URL_SAFE_NO_PAD.encode_string(json, token);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub mod aws;
 mod credential;
 mod error;
+mod jws;
 mod jwt;
 
 pub use aws::{AwsIssuer, AwsOrder, Footing, Turn};

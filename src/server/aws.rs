@@ -6,37 +6,68 @@ use aws_credential_types::Credentials;
 
 use super::{AwsIdentity, StartError};
 use crate::clock::Clock;
-use crate::config::AwsSettings;
+use crate::config::{AwsMode, AwsSettings};
 use crate::entropy::Entropy;
-use crate::grants::{Catalog, GrantKind};
+use crate::grants::{Catalog, GrantKind, StsRoute};
 use crate::issuance::AwsIssuer;
-use crate::issuance::aws::{self, EndSettings, SessionEnder, StsClient};
+use crate::issuance::aws::{self, EndSettings, Identity, SessionEnder, StsClients, WebIdentity};
+use crate::keys::KeyRing;
+
+/// As whom the broker assumes roles.
+pub(super) struct Caller<'a> {
+    /// Its AWS identity, where it has one.
+    pub(super) identity: &'a AwsIdentity,
+    /// Else the `iss` of its tokens,
+    pub(super) issuer: &'a str,
+    /// and what signs them.
+    pub(super) ring: Arc<KeyRing>,
+}
 
 /// `None` where nothing is configured or needed.
 pub(super) async fn issuer(
     settings: Option<&AwsSettings>,
-    identity: &AwsIdentity,
+    caller: Caller<'_>,
     catalog: &Catalog,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Option<AwsIssuer>, StartError> {
-    let wanted = catalog.iter().any(|grant| matches!(grant.kind, GrantKind::Aws(_)));
-    let Some(settings) = settings.filter(|_| wanted) else { return Ok(None) };
-    let sts_rate = settings.sts_rate;
-    let settings = aws::Settings {
-        region: Some(settings.region.clone()),
-        sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
+    let routes: Vec<_> = catalog.iter().filter_map(|grant| route(&grant.kind)).collect();
+    let Some(settings) = settings.filter(|_| !routes.is_empty()) else { return Ok(None) };
+    let identity = sts_identity(settings, caller, entropy).await?;
+    let sts = aws::Settings {
         ca_file: settings.ca_file.clone(),
-        external_id: settings.external_id.clone(),
+        chained: settings.chained,
         ..aws::Settings::default()
     };
-    let client = match identity {
-        AwsIdentity::DefaultChain => StsClient::connect(settings, Arc::clone(entropy)).await?,
-        AwsIdentity::Fixed(credentials) => {
-            StsClient::with_credentials(settings, Credentials::clone(credentials), Arc::clone(entropy))?
+    let clients = StsClients::new(routes, identity, sts, Arc::clone(entropy))?;
+    Ok(Some(AwsIssuer::new(clients, Arc::clone(clock)).with_sts_rate(settings.sts_rate)))
+}
+
+fn route(kind: &GrantKind) -> Option<StsRoute> {
+    match kind {
+        GrantKind::Jwt(_) => None,
+        GrantKind::Aws(aws) => Some(aws.sts.clone()),
+    }
+}
+
+/// In web identity mode nobody looks for an identity of the broker's: not in the environment, not on the network.
+async fn sts_identity(
+    settings: &AwsSettings,
+    caller: Caller<'_>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Identity, StartError> {
+    Ok(match (&settings.mode, caller.identity) {
+        (AwsMode::WebIdentity { audience }, _) => {
+            let (audience, entropy) = (audience.clone(), Arc::clone(entropy));
+            Identity::web_identity(WebIdentity::new(caller.issuer, audience, caller.ring, entropy))
         }
-    };
-    Ok(Some(AwsIssuer::new(client, Arc::clone(clock)).with_sts_rate(sts_rate)))
+        (AwsMode::AssumeRole, AwsIdentity::DefaultChain) => {
+            Identity::default_chain(&settings.sts.region, settings.ca_file.as_deref()).await?
+        }
+        (AwsMode::AssumeRole, AwsIdentity::Fixed(credentials)) => {
+            Identity::fixed(Credentials::clone(credentials))
+        }
+    })
 }
 
 /// `None` unless the configuration lets the broker change roles, and some break-glass grant has one.
@@ -53,7 +84,7 @@ pub(super) async fn session_ender(
     };
     let Some(settings) = settings.filter(wanted) else { return Ok(None) };
     let settings = EndSettings {
-        region: Some(settings.region.clone()),
+        region: Some(settings.sts.region.as_str().to_owned()),
         iam_endpoint: settings.iam_endpoint.as_ref().map(ToString::to_string),
         ca_file: settings.ca_file.clone(),
         ..EndSettings::default()

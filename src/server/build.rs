@@ -89,7 +89,9 @@ impl Rooms {
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
         let metadata = metadata(&settings.server, &settings.keys, &catalog);
-        let aws = aws::issuer(settings.aws.as_ref(), &ports.aws_identity, &catalog, &clock, &entropy).await?;
+        let issuer = settings.server.issuer.as_str();
+        let caller = aws::Caller { identity: &ports.aws_identity, issuer, ring: keys.ring() };
+        let aws = aws::issuer(settings.aws.as_ref(), caller, &catalog, &clock, &entropy).await?;
         let locks = lock_book(&store, &audit, &policy, &catalog, &clock, &entropy).await?;
         let high_water = clock_watch::high_water(&*store, &audit, settings.clock.max_step_back).await?;
         let people = Arc::new(People::new(Arc::clone(&federation)));

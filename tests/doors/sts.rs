@@ -14,6 +14,7 @@ async fn credentials_end_by_their_own_session_policy_and_are_scoped_to_the_calle
     assert_eq!(issued["issued_token_type"], "urn:tidegate:params:oauth:token-type:aws-credentials");
     assert_eq!(issued["access_token"], issued["aws"]["SessionToken"]);
     assert_eq!(issued["expires_in"], 600);
+    assert_eq!(issued["aws"]["PackedPolicySize"], 7, "in percent, as STS gave it");
     let end = issued["aws"]["Expiration"].as_str().unwrap();
     let call = &world.sts.calls()[0];
     let policy: Value = serde_json::from_str(&call["Policy"]).unwrap();
@@ -31,6 +32,8 @@ async fn the_intent_is_in_the_log_before_the_call_and_no_secret_ever() {
     let entries = world.entries().await;
     let place = |kind: &str| entries.iter().position(|entry| entry["type"] == kind).unwrap();
     assert!(place("aws.assume_role.requested") < place("credential.issued"));
+    let intent = &entries[place("aws.assume_role.requested")];
+    assert_eq!([&intent["mode"], &intent["region"]], ["assume_role", "eu-central-1"]);
     let text = serde_json::to_string(&entries).unwrap();
     for secret in ["SecretAccessKey", "SessionToken"] {
         assert!(!text.contains(issued["aws"][secret].as_str().unwrap()), "{secret}");

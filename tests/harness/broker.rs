@@ -111,10 +111,20 @@ impl Setup {
     }
 
     /// Where STS is, and who the broker is there.
-    pub(crate) fn sts(mut self, endpoint: &str, identity: [(&'static str, String); 2]) -> Self {
-        let mode = "mode = \"assume_role\"\nregion = \"eu-central-1\"";
-        let _ = writeln!(self.tables, "[aws]\n{mode}\nsts_endpoint = \"{endpoint}\"");
-        self.env.extend(identity.map(|(name, value)| (name.to_owned(), value)));
+    pub(crate) fn sts(self, endpoint: &str, identity: [(&'static str, String); 2]) -> Self {
+        self.sts_as(endpoint, identity, "mode = \"assume_role\"")
+    }
+
+    /// The same with any identity; `more` are further lines of the table.
+    pub(crate) fn sts_as(
+        mut self,
+        endpoint: &str,
+        identity: impl IntoIterator<Item = (&'static str, String)>,
+        more: &str,
+    ) -> Self {
+        let fixed = "region = \"eu-central-1\"";
+        let _ = writeln!(self.tables, "[aws]\n{fixed}\nsts_endpoint = \"{endpoint}\"\n{more}");
+        self.env.extend(identity.into_iter().map(|(name, value)| (name.to_owned(), value)));
         self
     }
 

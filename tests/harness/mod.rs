@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod tools;
+pub(crate) mod web_identity;
 
 pub(crate) use broker::{Broker, Setup};
 pub(crate) use issuer::OidcProvider;

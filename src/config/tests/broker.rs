@@ -15,11 +15,6 @@ fn stores_and_key_custody_that_do_not_exist_yet_say_so() {
             "AWS KMS is not supported yet",
             "kek_file",
         ),
-        (
-            with("region =", "mode = \"web_identity\"\nregion ="),
-            "`web_identity` is not supported yet",
-            "assume_role",
-        ),
     ]);
     let faults = read(&store("postgres://me:hunter2@db/x")).unwrap_err();
     assert!(!format!("{faults:?}").contains("hunter2"), "a password is never shown");

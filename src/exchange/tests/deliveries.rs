@@ -21,11 +21,11 @@ use crate::locks::LockTarget;
 use crate::locks::service::NewLock;
 use crate::secret::Fingerprint;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A stand-in STS whose sessions live as long as they are asked for, and the world that asks it.
 async fn world() -> (FakeSts, World) {
-    let (sts, clock) = (FakeSts::start(&[Says::Short(200_000); 1_000]).await, fixtures::clock());
+    let (sts, clock) = (FakeSts::start(&vec![Says::Short(200_000); 1_000]).await, fixtures::clock());
     let issuer = sts.issuer(&clock);
     (sts, World::over(clock, Some(issuer)).await)
 }

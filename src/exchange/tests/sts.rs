@@ -15,7 +15,7 @@ const CALLERS: usize = 200;
 
 async fn world(says: &[Says], change: impl FnOnce(Settings) -> Settings) -> (FakeSts, Arc<World>) {
     let (sts, clock) = (FakeSts::start(says).await, fixtures::clock());
-    let issuer = FakeSts::issuer_with(change(sts.settings()), &clock);
+    let issuer = sts.issuer_with(change(FakeSts::settings()), &clock);
     (sts, Arc::new(World::over(clock, Some(issuer)).await))
 }
 
@@ -132,7 +132,7 @@ async fn while_sts_throttles_a_session_that_lives_is_delivered_and_counted() {
     says.insert(0, Says::Fine);
     let (sts, world) = world(&says, |usual| usual).await;
     let first = world.app().await.unwrap();
-    world.pass(Duration::from_secs(300));
+    world.pass(Duration::from_mins(5));
     for _ in 0..10 {
         let again = world.app().await.unwrap();
         assert_eq!((access_key(&again), again.receipt.index()), (access_key(&first), first.receipt.index()));

@@ -30,6 +30,9 @@ struct AwsAnswer<'a> {
     secret_access_key: &'a str,
     session_token: &'a str,
     expiration: String,
+    /// In percent: how near policies and tags are to STS's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packed_policy_size: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -52,23 +55,29 @@ pub(super) fn token_answer(issued: &Issued, request_id: RequestId) -> Response {
             audit,
             request_id,
         },
-        OpenCredential::Aws { access_key_id, secret_access_key, session_token, expires_at, .. } => {
-            TokenAnswer {
-                access_token: session_token.expose(),
-                issued_token_type: AWS_TYPE,
-                token_type: "N_A",
-                expires_in,
-                scope: None,
-                aws: Some(AwsAnswer {
-                    access_key_id,
-                    secret_access_key: secret_access_key.expose(),
-                    session_token: session_token.expose(),
-                    expiration: expires_at.floor_second().to_string(),
-                }),
-                audit,
-                request_id,
-            }
-        }
+        OpenCredential::Aws {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            packed_policy_percent,
+            expires_at,
+            ..
+        } => TokenAnswer {
+            access_token: session_token.expose(),
+            issued_token_type: AWS_TYPE,
+            token_type: "N_A",
+            expires_in,
+            scope: None,
+            aws: Some(AwsAnswer {
+                access_key_id,
+                secret_access_key: secret_access_key.expose(),
+                session_token: session_token.expose(),
+                expiration: expires_at.floor_second().to_string(),
+                packed_policy_size: *packed_policy_percent,
+            }),
+            audit,
+            request_id,
+        },
     };
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
     (headers, axum::Json(answer)).into_response()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::*;
@@ -15,9 +15,10 @@ use crate::clock::{ManualClock, Moment};
 use crate::entropy::SystemEntropy;
 use crate::grants::{
     Attributes, AwsGrant, BreakGlass, Grant, GrantKind, Lifetime, LifetimeCaps, PolicyTemplate, Position,
-    RoleArn, Template,
+    Region, RoleArn, StsRoute, Template,
 };
-use crate::ids::{GrantName, RequestId};
+use crate::ids::{Audience, GrantName, RequestId};
+use crate::keys::{KeyRing, SigningAlgorithm, SigningKey};
 use crate::policy::Permit;
 use crate::secret::Fingerprint;
 
@@ -29,6 +30,8 @@ pub(crate) enum Says {
     Short(i64),
     Code(u16, &'static str),
     Text(u16, &'static str),
+    /// An error whose words are the token that was shown.
+    Echo,
     Silence,
 }
 
@@ -36,6 +39,8 @@ pub(crate) enum Says {
 pub(crate) struct Script {
     says: VecDeque<Says>,
     pub(crate) calls: Vec<BTreeMap<String, String>>,
+    /// Which of them were signed with an AWS identity.
+    pub(crate) signed: Vec<bool>,
 }
 
 pub(crate) struct FakeSts {
@@ -52,7 +57,8 @@ impl Drop for FakeSts {
 
 impl FakeSts {
     pub(crate) async fn start(says: &[Says]) -> Self {
-        let script = Arc::new(Mutex::new(Script { says: says.iter().copied().collect(), calls: Vec::new() }));
+        let script =
+            Arc::new(Mutex::new(Script { says: says.iter().copied().collect(), ..Script::default() }));
         let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -64,10 +70,14 @@ impl FakeSts {
         self.script.lock().unwrap().calls.len()
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    /// Where a grant of tests finds it.
+    pub(crate) fn route(&self) -> StsRoute {
+        let region = Region::new("eu-central-1").unwrap();
+        StsRoute { region, endpoint: Some(format!("http://{}", self.address)) }
+    }
+
+    pub(crate) fn settings() -> Settings {
         Settings {
-            region: Some("eu-central-1".into()),
-            sts_endpoint: Some(format!("http://{}", self.address)),
             deadline: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(20),
             first_backoff: Duration::from_millis(1),
@@ -75,33 +85,66 @@ impl FakeSts {
         }
     }
 
-    pub(crate) fn issuer_with(settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
-        let credentials = aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test");
-        let client =
-            StsClient::with_credentials(settings, credentials, Arc::new(SystemEntropy::new())).unwrap();
-        AwsIssuer::new(client, Arc::clone(clock) as Arc<dyn Clock>)
+    /// Grants that say nothing of an STS of their own find this one.
+    fn clients(&self, identity: Identity, settings: Settings) -> StsClients {
+        let entropy = Arc::new(SystemEntropy::new());
+        let clients = StsClients::new([self.route()], identity, settings, entropy).unwrap();
+        clients.also_for(&self.route(), aws_grant().sts)
+    }
+
+    pub(crate) fn issuer_with(&self, settings: Settings, clock: &Arc<ManualClock>) -> AwsIssuer {
+        let clients = self.clients(broker(), settings);
+        AwsIssuer::new(clients, Arc::clone(clock) as Arc<dyn Clock>)
     }
 
     pub(crate) fn issuer(&self, clock: &Arc<ManualClock>) -> AwsIssuer {
-        Self::issuer_with(self.settings(), clock)
+        self.issuer_with(Self::settings(), clock)
+    }
+
+    /// One that has no AWS identity and signs with the key of `ring`.
+    pub(crate) fn keyless(&self, clock: &Arc<ManualClock>, ring: &Arc<KeyRing>) -> AwsIssuer {
+        let signer = WebIdentity::new(
+            ISSUER,
+            Audience::new("sts.amazonaws.com").unwrap(),
+            Arc::clone(ring),
+            Arc::new(SystemEntropy::new()),
+        );
+        let clients = self.clients(Identity::web_identity(signer), Self::settings());
+        AwsIssuer::new(clients, Arc::clone(clock) as Arc<dyn Clock>)
     }
 }
 
-async fn answer(State(script): State<Arc<Mutex<Script>>>, body: String) -> Response {
+/// `server.issuer`
+pub(crate) const ISSUER: &str = "https://broker.example.com";
+
+/// A ring with one new key.
+pub(crate) fn ring(algorithm: SigningAlgorithm) -> Arc<KeyRing> {
+    Arc::new(KeyRing::with_one_key(SigningKey::generate(algorithm).unwrap()))
+}
+
+/// The broker's own identity.
+pub(crate) fn broker() -> Identity {
+    Identity::fixed(aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test"))
+}
+
+async fn answer(State(script): State<Arc<Mutex<Script>>>, headers: HeaderMap, body: String) -> Response {
     let form: BTreeMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let (says, number) = {
         let mut script = script.lock().unwrap();
         script.calls.push(form.clone());
+        script.signed.push(headers.contains_key("authorization"));
         (script.says.pop_front().unwrap_or(Says::Fine), script.calls.len())
     };
+    let action = &form["Action"];
     match says {
-        Says::Fine => xml(StatusCode::OK, fine(number, seconds(&form))),
-        Says::Short(seconds) => xml(StatusCode::OK, fine(number, seconds)),
-        Says::Code(status, code) => xml(
-            StatusCode::from_u16(status).unwrap(),
-            format!(
-                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, arn:aws:iam::123456789012:role/x</Message></Error><RequestId>r</RequestId></ErrorResponse>"
-            ),
+        Says::Fine => xml(StatusCode::OK, fine(action, number, seconds(&form))),
+        Says::Short(seconds) => xml(StatusCode::OK, fine(action, number, seconds)),
+        Says::Code(status, code) => {
+            xml(StatusCode::from_u16(status).unwrap(), refusal(code, "no, arn:aws:iam::123456789012:role/x"))
+        }
+        Says::Echo => xml(
+            StatusCode::BAD_REQUEST,
+            refusal("ValidationError", &format!("Value &apos;{}&apos;", form["WebIdentityToken"])),
         ),
         Says::Text(status, text) => xml(StatusCode::from_u16(status).unwrap(), text.to_owned()),
         Says::Silence => std::future::pending().await,
@@ -116,14 +159,21 @@ fn xml(status: StatusCode, body: String) -> Response {
     (status, [("content-type", "text/xml")], body).into_response()
 }
 
-fn fine(number: usize, seconds: i64) -> String {
+fn refusal(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+         <RequestId>r</RequestId></ErrorResponse>"
+    )
+}
+
+fn fine(action: &str, number: usize, seconds: i64) -> String {
     let expiration = start().plus(Duration::from_secs(u64::try_from(seconds).unwrap()));
     format!(
-        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result><Credentials>\
          <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>secret-{number}</SecretAccessKey>\
          <SessionToken>token-{number}</SessionToken><Expiration>{expiration}</Expiration></Credentials>\
-         <PackedPolicySize>7</PackedPolicySize></AssumeRoleResult><ResponseMetadata><RequestId>r</RequestId>\
-         </ResponseMetadata></AssumeRoleResponse>"
+         <PackedPolicySize>7</PackedPolicySize></{action}Result><ResponseMetadata><RequestId>r</RequestId>\
+         </ResponseMetadata></{action}Response>"
     )
 }
 
@@ -175,7 +225,7 @@ pub(crate) fn permit_under(elevation: char, ends_at: Moment) -> Permit {
 }
 
 /// A caller whose namespace is this.
-pub(crate) struct Namespace(pub(super) &'static str);
+pub(crate) struct Namespace(pub(crate) &'static str);
 
 impl Attributes for Namespace {
     fn attribute(&self, path: &str) -> Option<String> {

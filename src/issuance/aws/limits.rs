@@ -10,6 +10,7 @@ pub(super) const LONGEST_SESSION_SECONDS: u32 = 43_200;
 pub(super) const LONGEST_CHAINED_SESSION_SECONDS: u32 = 3600;
 
 const POLICY_CHARACTERS: usize = 2048;
+const TOKEN_CHARACTERS: usize = 20_000;
 const TAGS: usize = 50;
 const TAG_KEY_CHARACTERS: usize = 128;
 const TAG_VALUE_CHARACTERS: usize = 256;
@@ -20,6 +21,14 @@ pub enum LimitError {
     /// Inline session policy, plain.
     #[error("the session policy has {0} characters, AWS takes at most {POLICY_CHARACTERS}")]
     PolicyLength(usize),
+    /// Inline session policy, plain, and the ARNs of managed ones: AWS counts them together.
+    #[error(
+        "the session policy and the ARNs of managed ones have {0} characters, AWS takes at most {POLICY_CHARACTERS}"
+    )]
+    PoliciesLength(usize),
+    /// The token that names the session's tags to AWS.
+    #[error("the token with the session's tags has {0} characters, AWS takes at most {TOKEN_CHARACTERS}")]
+    TokenLength(usize),
     /// Number of session tags.
     #[error("the session has {0} tags, AWS takes at most {TAGS}")]
     TagCount(usize),
@@ -75,6 +84,17 @@ pub enum LimitError {
 pub(super) fn policy(text: &str) -> Result<(), LimitError> {
     let length = text.chars().count();
     if length > POLICY_CHARACTERS { Err(LimitError::PolicyLength(length)) } else { Ok(()) }
+}
+
+/// The same together with the managed session policies.
+pub(super) fn policies(text: &str, arns: &[String]) -> Result<(), LimitError> {
+    let length = arns.iter().map(|arn| arn.chars().count()).sum::<usize>() + text.chars().count();
+    if length > POLICY_CHARACTERS { Err(LimitError::PoliciesLength(length)) } else { Ok(()) }
+}
+
+/// `WebIdentityToken`
+pub(super) fn token(text: &str) -> Result<(), LimitError> {
+    if text.len() > TOKEN_CHARACTERS { Err(LimitError::TokenLength(text.len())) } else { Ok(()) }
 }
 
 /// `DurationSeconds` for a lifetime.
@@ -140,6 +160,13 @@ mod tests {
         assert_eq!(policy(&"é".repeat(2048)), Ok(()));
         let refusal = policy(&"x".repeat(2049)).unwrap_err().to_string();
         assert!(refusal.contains("2049") && refusal.contains("2048"), "{refusal}");
+    }
+
+    #[test]
+    fn managed_policies_count_with_the_inline_one() {
+        let arns = ["a".repeat(40), "b".repeat(8)];
+        assert_eq!(policies(&"x".repeat(2000), &arns), Ok(()));
+        assert_eq!(policies(&"x".repeat(2001), &arns), Err(LimitError::PoliciesLength(2049)));
     }
 
     #[test]

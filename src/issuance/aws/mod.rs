@@ -1,9 +1,10 @@
 //! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
 //!
-//! `plan`, `names`, `limits` and `session_policy` are pure; `client` talks to STS; `cache` makes one call serve many, and
-//! one entry stand for many deliveries; `budget` bounds the calls; `end_sessions` talks to IAM when sessions must end before
-//! their time.
+//! `plan`, `names`, `limits` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own AWS identity
+//! or with a token of `web_identity`; `cache` and `slot` make one call serve many, and one entry stand for many deliveries;
+//! `budget` bounds the calls; `end_sessions` talks to IAM when sessions must end before their time.
 
+mod ask;
 mod budget;
 mod cache;
 mod client;
@@ -13,17 +14,20 @@ mod names;
 mod plan;
 mod sdk;
 mod session_policy;
+mod slot;
+mod web_identity;
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-pub use cache::Turn;
-pub use client::{Settings, StsClient};
+pub use client::{Identity, Settings, StsClients};
 pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
 pub use limits::LimitError;
-pub use plan::{AwsOrder, Footing, Plan, PlanError};
+pub use plan::{AwsOrder, Footing, Mode, Plan, PlanError};
 pub use sdk::ConnectError;
+pub use slot::Turn;
+pub use web_identity::WebIdentity;
 
 use self::budget::{Budget, throttled};
 use self::cache::{Answer, Ask, Session, SessionCache};
@@ -33,7 +37,7 @@ use crate::ids::RequestId;
 
 /// Makes AWS credentials.
 pub struct AwsIssuer {
-    client: StsClient,
+    clients: StsClients,
     cache: SessionCache,
     budget: Budget,
     clock: Arc<dyn Clock>,
@@ -46,10 +50,10 @@ impl std::fmt::Debug for AwsIssuer {
 }
 
 impl AwsIssuer {
-    /// Calls STS through `client`, as often as it likes.
-    pub fn new(client: StsClient, clock: Arc<dyn Clock>) -> Self {
-        let cache = SessionCache::new(client.deadline());
-        Self { client, cache, budget: Budget::new(None, Arc::clone(&clock)), clock }
+    /// Calls STS through `clients`, as often as it likes.
+    pub fn new(clients: StsClients, clock: Arc<dyn Clock>) -> Self {
+        let cache = SessionCache::new(clients.deadline());
+        Self { clients, cache, budget: Budget::new(None, Arc::clone(&clock)), clock }
     }
 
     /// At most `per_second` calls in a second, for all grants together; `None` is no limit.
@@ -67,11 +71,12 @@ impl AwsIssuer {
         R: Future<Output = Result<(), E>>,
         E: Display,
     {
-        let plan = &plan::plan(&order, self.client.longest_session())?;
+        let plan = &plan::plan(&order, self.clients.mode(), self.clients.longest_session())?;
         let call = |ask: Ask| async move {
             self.budget.take(order.permit.grant(), ask.purpose)?;
+            let call = self.clients.prepare(plan, self.clock.now())?;
             record_intent(plan).await.map_err(|error| IssueError::Unrecorded(error.to_string()))?;
-            let outcome = ask.within(self.client.assume_role(plan)).await;
+            let outcome = ask.within(call.make()).await;
             if let Err(IssueError::SlowDown { .. }) = &outcome {
                 throttled("sts");
             }

@@ -3,8 +3,8 @@
 use super::limits::{self, LimitError};
 use super::{names, session_policy};
 use crate::clock::{Clock, Moment};
-use crate::grants::{Attributes, AwsGrant, GrantKind, TemplateError};
-use crate::ids::RequestId;
+use crate::grants::{Attributes, AwsGrant, GrantKind, PolicyArn, StsRoute, TemplateError};
+use crate::ids::{GrantName, RequestId};
 use crate::policy::Permit;
 use crate::secret::Fingerprint;
 
@@ -45,10 +45,34 @@ impl std::fmt::Debug for AwsOrder<'_> {
     }
 }
 
+/// How STS is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `AssumeRole`, with the broker's own AWS identity.
+    AssumeRole,
+    /// `AssumeRoleWithWebIdentity`, with a token that the broker signs: no AWS identity is needed.
+    WebIdentity,
+}
+
+impl Mode {
+    /// As the configuration and the record spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "assume_role",
+            Self::WebIdentity => "web_identity",
+        }
+    }
+}
+
 /// What STS will be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    mode: Mode,
+    sts: StsRoute,
+    grant: GrantName,
     role_arn: String,
+    external_id: Option<String>,
+    policy_arns: Vec<String>,
     session_name: String,
     source_identity: String,
     tags: Vec<(String, String)>,
@@ -84,12 +108,41 @@ pub enum PlanError {
     /// The caller's own policy cannot be put together with the grant's.
     #[error("the caller's policy cannot be applied")]
     Narrowing,
+    /// AWS allows what any session policy allows: beside managed ones, whose text is not known here, a policy of the
+    /// caller's would narrow nothing.
+    #[error("the grant has managed session policies, which a caller's policy cannot narrow")]
+    NarrowingManaged,
     /// One of AWS's limits.
     #[error(transparent)]
     Limit(#[from] LimitError),
 }
 
 impl Plan {
+    /// How STS is asked.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Which STS is asked.
+    pub fn sts(&self) -> &StsRoute {
+        &self.sts
+    }
+
+    /// What it is for: AWS learns the name as the token's subject.
+    pub(super) fn grant(&self) -> &GrantName {
+        &self.grant
+    }
+
+    /// `ExternalId`
+    pub(super) fn external_id(&self) -> Option<&str> {
+        self.external_id.as_deref()
+    }
+
+    /// `PolicyArns`: managed session policies.
+    pub fn policy_arns(&self) -> &[String] {
+        &self.policy_arns
+    }
+
     /// The role that is assumed.
     pub fn role_arn(&self) -> &str {
         &self.role_arn
@@ -147,12 +200,15 @@ impl Plan {
 }
 
 /// Makes the plan and checks every limit that can be checked without calling AWS.
-pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, PlanError> {
+pub(super) fn plan(order: &AwsOrder<'_>, mode: Mode, longest_session: u32) -> Result<Plan, PlanError> {
     let permit = order.permit;
     let GrantKind::Aws(grant) = &permit.grant().kind else { return Err(PlanError::NotAws) };
     // Policy and exchange have refused this already. One forgotten line there must not open what breaks glass.
     if permit.grant().break_glass.is_some() && permit.elevation().is_none() {
         return Err(PlanError::NoElevation);
+    }
+    if order.narrowing.is_some() && !grant.policy_arns.is_empty() {
+        return Err(PlanError::NarrowingManaged);
     }
     if order.narrowing.is_some() {
         return Err(PlanError::Narrowing);
@@ -162,7 +218,12 @@ pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, P
     let mut tags = tags(grant, order.attributes)?;
     tags.extend(elevation_tags(permit).into_iter().flatten());
     let mut plan = Plan {
+        mode,
+        sts: grant.sts.clone(),
+        grant: permit.grant().name.clone(),
         role_arn: grant.role_arn.as_str().to_owned(),
+        external_id: grant.external_id.clone(),
+        policy_arns: grant.policy_arns.iter().map(PolicyArn::as_str).map(str::to_owned).collect(),
         session_name: session_name(permit),
         source_identity: source_identity(permit),
         tags,
@@ -173,6 +234,7 @@ pub(super) fn plan(order: &AwsOrder<'_>, longest_session: u32) -> Result<Plan, P
         ends_at,
         cache_key: None,
     };
+    limits::policies(&plan.policy, &plan.policy_arns)?;
     limits::tags(&plan.tags, &plan.transitive_tags)?;
     if permit.grant().break_glass.is_none() && permit.elevation().is_none() {
         plan.cache_key = Some(cache_key(order, &plan, grant, granted.as_deref()));
@@ -209,16 +271,17 @@ fn elevation_tags(permit: &Permit) -> Option<[(String, String); 2]> {
     })
 }
 
+/// `None` where the role alone decides. Managed policies allow something by themselves, and AWS adds up what session
+/// policies allow: the inline one then allows what the grant's own text allows and nothing else.
 fn granted_statements(
     grant: &AwsGrant,
     attributes: &(dyn Attributes + Sync),
 ) -> Result<Option<Vec<serde_json::Value>>, PlanError> {
-    grant
-        .session_policy
-        .as_ref()
-        .map(|policy| policy.render(attributes))
-        .transpose()
-        .map_err(PlanError::Policy)
+    match &grant.session_policy {
+        Some(policy) => policy.render(attributes).map(Some).map_err(PlanError::Policy),
+        None if grant.policy_arns.is_empty() => Ok(None),
+        None => Ok(Some(Vec::new())),
+    }
 }
 
 fn tags(grant: &AwsGrant, attributes: &(dyn Attributes + Sync)) -> Result<Vec<(String, String)>, PlanError> {
@@ -252,6 +315,8 @@ fn cache_key(
     let tags: Vec<&[u8]> =
         plan.tags.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
     let transitive: Vec<&[u8]> = plan.transitive_tags.iter().map(String::as_bytes).collect();
+    let managed: Vec<&[u8]> = plan.policy_arns.iter().map(String::as_bytes).collect();
+    let endpoint = plan.sts.endpoint.as_deref();
     // Two callers whose lifetime was cut by something that ends on its own share only when that ends at once for both.
     let end = match order.exact_end {
         Some(_) => format!("until {}", plan.ends_at.unix_seconds()),
@@ -262,6 +327,13 @@ fn cache_key(
         permit.principal().subject.as_str().as_bytes(),
         permit.grant().name.as_str().as_bytes(),
         version.as_bytes(),
+        plan.mode.as_str().as_bytes(),
+        plan.sts.region.as_str().as_bytes(),
+        if endpoint.is_some() { b"own endpoint" } else { b"region's endpoint" },
+        endpoint.unwrap_or_default().as_bytes(),
+        if plan.external_id.is_some() { b"external id" } else { b"no external id" },
+        plan.external_id.as_deref().unwrap_or_default().as_bytes(),
+        Fingerprint::of_fields(&managed).as_bytes(),
         plan.role_arn.as_bytes(),
         if granted.is_some() { b"own policy" } else { b"role's policy" },
         granted.unwrap_or_default().as_bytes(),

@@ -71,7 +71,7 @@ pub(super) fn is_throttling(code: &str) -> bool {
     )
 }
 
-/// AWS does not accept the broker's own credentials or clock: no caller can do anything about that.
+/// AWS does not accept the broker's own credentials, token or clock: no caller can do anything about that.
 pub(super) fn is_about_the_broker(code: &str) -> bool {
     matches!(
         code,
@@ -84,7 +84,15 @@ pub(super) fn is_about_the_broker(code: &str) -> bool {
             | "SignatureDoesNotMatch"
             | "MissingAuthenticationToken"
             | "RegionDisabledException"
+            | "InvalidIdentityToken"
+            | "IDPRejectedClaim"
+            | "IDPCommunicationError"
     )
+}
+
+/// AWS itself says that these pass, and asks for few repetitions.
+pub(super) fn is_passing(code: &str) -> bool {
+    code == "IDPCommunicationError"
 }
 
 /// AWS's words, fit for a log.

@@ -19,7 +19,9 @@ fn opened(credential: Credential) -> OpenCredential {
 
 mod deliveries;
 mod elevations;
+mod options;
 mod short;
+mod web_identity;
 
 mod refusals {
     use super::*;
@@ -124,8 +126,8 @@ mod refusals {
     #[tokio::test]
     async fn silence_ends_at_the_time_out() {
         let sts = FakeSts::start(&[Says::Silence]).await;
-        let settings = Settings { attempt_timeout: Duration::from_millis(50), ..sts.settings() };
-        let issuer = FakeSts::issuer_with(settings, &clock());
+        let settings = Settings { attempt_timeout: Duration::from_millis(50), ..FakeSts::settings() };
+        let issuer = sts.issuer_with(settings, &clock());
         let outcome = recorded(&issuer, order(&permit(SUBJECT, 600), start())).await;
         assert!(matches!(outcome, Err(IssueError::Unavailable(_))), "{outcome:?}");
     }
@@ -133,8 +135,8 @@ mod refusals {
     #[tokio::test]
     async fn limits_are_checked_before_anything_is_recorded_or_called() {
         let sts = FakeSts::start(&[]).await;
-        let settings = Settings { chained: true, ..sts.settings() };
-        let issuer = FakeSts::issuer_with(settings, &clock());
+        let settings = Settings { chained: true, ..FakeSts::settings() };
+        let issuer = sts.issuer_with(settings, &clock());
         let permit = permit(SUBJECT, 3601);
         let outcome = issuer
             .issue(order(&permit, start()), |_| async {

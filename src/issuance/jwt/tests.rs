@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::*;
@@ -9,7 +11,7 @@ use crate::audit::Receipt;
 use crate::entropy::{EntropyError, SystemEntropy};
 use crate::grants::{AwsGrant, BreakGlass, Grant, Lifetime, LifetimeCaps, RoleArn};
 use crate::ids::{Audience, GrantName, Scope};
-use crate::keys::SigningAlgorithm;
+use crate::keys::{SigningAlgorithm, SigningKey};
 use crate::secret::Fingerprint;
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 mod breakglass;
 mod checkpoint;
+mod claims;
 mod files;
 mod rows;
 mod statements;
@@ -21,9 +22,10 @@ use sqlx::sqlite::{
 };
 use tokio::task::JoinSet;
 
+use self::claims::ClaimRow;
 use self::files::{FileIdentity, ProcessLock};
 use self::rows::{broken, signed};
-use self::unit::{ClaimKey, Writer};
+use self::unit::Writer;
 use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
 use crate::clock::Moment;
 
@@ -53,6 +55,7 @@ impl SqliteStore {
         files::create_private(path)?;
         let mut store = Self::connect(path, Some(lock))?;
         store.migrate().await?;
+        store.writer.read_claims().await?;
         store.checkpoints.spawn(store.writer.checkpointer().run());
         Ok(store)
     }
@@ -85,12 +88,11 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    /// Looked for by a reader, page by page: an index on `until` would find them at once, and would cost every commit as
-    /// many written pages as the claims themselves.
-    async fn ended_claims(&self, at: Moment, most: u32) -> Result<Vec<ClaimKey>, StoreError> {
+    /// Looked for by a reader, beside the commits.
+    async fn ended_claims(&self, at: Moment, most: u32) -> Result<Vec<ClaimRow>, StoreError> {
         let query = sqlx::query(statements::ENDED).bind(at.unix_millis()).bind(most);
         let found = query.fetch_all(&self.readers).await.map_err(broken)?;
-        found.iter().map(rows::claim_key).collect()
+        found.iter().map(claims::claim_row).collect()
     }
 }
 
@@ -150,7 +152,10 @@ impl Store for SqliteStore {
                 return Ok(0);
             }
             let mut unit = self.writer.begin().await?;
-            unit.forget(&ended).await?;
+            // Others among them: somebody claimed what had ended. At the next turn they are in the list too.
+            if !unit.forget(&ended).await? {
+                return Ok(0);
+            }
             Box::new(unit).commit().await?;
             Ok(ended.len() as u64)
         })
@@ -178,8 +183,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         // Statements over many rows keep a journal of their own while they run: in memory, or each commit would make,
         // write and delete a file for nothing.
         .pragma("temp_store", "2")
-        // KiB: the replay claims' tree is written all over, and pages that fell out would be read again.
-        .pragma("cache_size", "-8000")
+        // KiB: what is written lies at the end of its tables; the rest are proofs and tiles, which may be read again.
+        .pragma("cache_size", "-4000")
         .pragma("wal_autocheckpoint", checkpoint::LOG_PAGES)
         .row_buffer_size(ROW_BUFFER)
         .disable_statement_logging()
@@ -187,15 +192,15 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-    let first = Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        include_str!("migrations/0001_first.sql").into_sql_str(),
-        false,
-    );
+    let migration = |version, name: &'static str, text: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    let all = vec![
+        migration(1, "first", include_str!("migrations/0001_first.sql")),
+        migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
+    ];
     // `run` takes anything that can be acquired, which keeps this future from being `Send`.
-    let done = Migrator::with_migrations(vec![first]).run_direct(None, connection, false).await;
+    let done = Migrator::with_migrations(all).run_direct(None, connection, false).await;
     done.map_err(|error| match error {
         MigrateError::VersionMissing(version) => StoreError::Refused(format!(
             "its schema has version {version}, which a newer Tidegate made; start that version or restore a backup"

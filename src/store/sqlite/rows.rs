@@ -5,7 +5,6 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
-use super::unit::ClaimKey;
 use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::secret::Fingerprint;
@@ -63,11 +62,6 @@ pub(super) fn numbered_hash(row: &SqliteRow, index: u64) -> Result<[u8; 32], Sto
     }
     let hash: &[u8] = row.try_get("hash").map_err(broken)?;
     hash.try_into().map_err(|_| StoreError::Corrupt(format!("row {index} of the log has no 32-byte hash")))
-}
-
-pub(super) fn claim_key(row: &SqliteRow) -> Result<ClaimKey, StoreError> {
-    let key: &[u8] = row.try_get("token").map_err(broken)?;
-    key.try_into().map_err(|_| StoreError::Corrupt("a replay claim has no 16-byte key".to_owned()))
 }
 
 pub(super) fn key(row: &SqliteRow) -> Result<KeyRow, StoreError> {

@@ -26,7 +26,11 @@ pub(super) const KEYS: &str = "SELECT * FROM signing_key ORDER BY created_at, ki
 pub(super) const PUT_KEY: &str = "INSERT OR REPLACE INTO signing_key (kid, purpose, algorithm, sealed_private, \
      public, created_at, active_from, retired_at, published_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 pub(super) const DELETE_KEY: &str = "DELETE FROM signing_key WHERE kid = ?1";
-pub(super) const ENDED: &str = "SELECT token FROM replay_claim WHERE until < ?1 LIMIT ?2";
+pub(super) const CLAIMS: &str = "SELECT until, token FROM replay_claim";
+pub(super) const ENDED: &str =
+    "SELECT until, token FROM replay_claim WHERE until < ?1 ORDER BY until, token LIMIT ?2";
+pub(super) const FORGET: &str = "DELETE FROM replay_claim WHERE (until, token) <= (?1, ?2)";
+pub(super) const RELEASE: &str = "DELETE FROM replay_claim WHERE until = ?1 AND token = ?2";
 
 pub(super) static INSERT_ENTRIES: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(3, |rows| {
@@ -44,27 +48,14 @@ pub(super) static INSERT_NODES: LazyLock<Padded> = LazyLock::new(|| {
         )
     })
 });
+/// A claim that is taken already is a fault of ours: memory said that it is free.
 pub(super) static CLAIM: LazyLock<Padded> = LazyLock::new(|| {
     Padded::new(2, |rows| {
         format!(
-            "INSERT OR ROLLBACK INTO replay_claim (token, until) \
-             SELECT column1, column2 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
-             ON CONFLICT DO NOTHING RETURNING token"
+            "INSERT OR ROLLBACK INTO replay_claim (until, token) \
+             SELECT column1, column2 FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
         )
     })
-});
-/// The same without saying which: when all are taken there is nothing to say, and a row costs more than a claim.
-pub(super) static CLAIM_ALL: LazyLock<Padded> = LazyLock::new(|| {
-    Padded::new(2, |rows| {
-        format!(
-            "INSERT OR ROLLBACK INTO replay_claim (token, until) \
-             SELECT column1, column2 FROM (VALUES {rows}) WHERE column1 IS NOT NULL \
-             ON CONFLICT DO NOTHING"
-        )
-    })
-});
-pub(super) static RELEASE: LazyLock<Padded> = LazyLock::new(|| {
-    Padded::new(1, |rows| format!("DELETE FROM replay_claim WHERE token IN (VALUES {rows})"))
 });
 
 /// The end of an appending transaction in one call: the last entries, perhaps nodes, the head, and the commit. The

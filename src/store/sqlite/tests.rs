@@ -9,7 +9,8 @@ use sqlx::Executor as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{conformance, open, open_beside};
+use crate::secret::Fingerprint;
+use crate::store::{ReplayClaim, conformance, open, open_beside};
 
 fn url(folder: &TempDir) -> String {
     format!("sqlite:{}", folder.path().join("t.db").display())
@@ -91,13 +92,13 @@ async fn a_newer_schema_is_refused() {
     let first = store(&folder).await;
     {
         let mut slot = first.writer.slot().await.unwrap();
-        let newer = "INSERT INTO _sqlx_migrations SELECT 2, 'newer', installed_on, success, checksum, execution_time \
-                     FROM _sqlx_migrations";
+        let newer = "INSERT INTO _sqlx_migrations SELECT 99, 'newer', installed_on, success, checksum, execution_time \
+                     FROM _sqlx_migrations WHERE version = 1";
         slot.connection().unwrap().execute(newer).await.unwrap();
     }
     drop(first);
     let refusal = open(&url(&folder)).await.unwrap_err().to_string();
-    assert!(refusal.contains("schema has version 2, which a newer Tidegate made"), "{refusal}");
+    assert!(refusal.contains("schema has version 99, which a newer Tidegate made"), "{refusal}");
 }
 
 #[tokio::test]
@@ -217,4 +218,106 @@ async fn a_gap_in_the_log_is_corruption_and_not_a_short_page() {
     assert!(matches!(store.entries(0, 5).await, Err(StoreError::Corrupt(_))));
     assert!(matches!(store.tile_hashes(0, 2, 2).await, Err(StoreError::Corrupt(_))));
     assert_eq!(store.entries(3, 5).await.unwrap().len(), 2);
+}
+
+async fn claims_in_table(store: &SqliteStore) -> Vec<ClaimRow> {
+    let rows = sqlx::query("SELECT until, token FROM replay_claim ORDER BY until, token");
+    rows.fetch_all(&store.readers).await.unwrap().iter().map(|row| claims::claim_row(row).unwrap()).collect()
+}
+
+fn claim_of(key: u64) -> ReplayClaim {
+    let until = Moment::from_unix_seconds(1_000 + i64::try_from(key % 5).unwrap());
+    let issuer = crate::ids::IssuerName::new("i").unwrap();
+    ReplayClaim { issuer, key: Fingerprint::of_fields(&[&key.to_be_bytes()]), until }
+}
+
+/// A few thousand changes in an order that chance makes, always the same one.
+#[tokio::test]
+async fn memory_and_table_agree_on_what_is_taken_whatever_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(&folder).await;
+    let mut seed = 1_u64;
+    let mut chance = |most: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % most
+    };
+    for _ in 0..150 {
+        let mut unit = store.begin().await.unwrap();
+        for _ in 0..chance(4) {
+            let some: Vec<_> = (0..chance(40)).map(|_| claim_of(chance(200))).collect();
+            if chance(3) == 0 {
+                unit.release(&some).await.unwrap();
+            } else {
+                unit.claim(&some).await.unwrap();
+            }
+        }
+        match chance(8) {
+            0 => drop(unit),
+            1 => {
+                unit.commit().await.unwrap();
+                store.purge_claims(Moment::from_unix_seconds(1_002), 7).await.unwrap();
+            }
+            2 => {
+                // Nobody waits for the end of the commit: it takes place, or it does not.
+                let _ = futures_util::poll!(unit.commit());
+            }
+            3 => {
+                unit.commit().await.unwrap();
+                store.writer.slot().await.unwrap().close_for_test().await;
+            }
+            _ => unit.commit().await.unwrap(),
+        }
+        if chance(20) == 0 {
+            drop(store);
+            store = self::store(&folder).await;
+        }
+        // A unit of its own reads the claims again where nobody knows.
+        assert!(store.begin().await.unwrap().claim(&[]).await.unwrap().is_empty());
+        let slot = store.writer.slot().await.unwrap();
+        let remembered = slot.taken_for_test().unwrap().rows_for_test();
+        drop(slot);
+        assert_eq!(remembered, claims_in_table(&store).await);
+    }
+    assert!(!claims_in_table(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_was_claimed_with_another_end_is_taken_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let later = ReplayClaim { until: Moment::from_unix_seconds(9_999), ..claim_of(1) };
+    let claim = async |claim: &ReplayClaim| {
+        let mut unit = store.begin().await.unwrap();
+        let won = unit.claim(std::slice::from_ref(claim)).await.unwrap();
+        unit.commit().await.unwrap();
+        won
+    };
+    assert_eq!(claim(&claim_of(1)).await, [true]);
+    assert_eq!(claim(&later).await, [false]);
+    let mut unit = store.begin().await.unwrap();
+    unit.release(std::slice::from_ref(&later)).await.unwrap();
+    unit.commit().await.unwrap();
+    assert_eq!(claim(&later).await, [true]);
+}
+
+#[tokio::test]
+async fn claims_of_the_first_schema_are_still_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    {
+        let old = store(&folder).await;
+        let mut unit = old.begin().await.unwrap();
+        unit.claim(&[claim_of(1)]).await.unwrap();
+        unit.commit().await.unwrap();
+        let mut slot = old.writer.slot().await.unwrap();
+        let undo =
+            "CREATE TABLE old (token BLOB PRIMARY KEY CHECK (length(token) = 16), until INTEGER NOT NULL)
+                        STRICT, WITHOUT ROWID;
+                    INSERT INTO old SELECT token, until FROM replay_claim; DROP TABLE replay_claim;
+                    ALTER TABLE old RENAME TO replay_claim; DELETE FROM _sqlx_migrations WHERE version = 2";
+        slot.connection().unwrap().execute(undo).await.unwrap();
+    }
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut unit = store.begin().await.unwrap();
+    assert_eq!(unit.claim(&[claim_of(1), claim_of(2)]).await.unwrap(), [false, true]);
 }

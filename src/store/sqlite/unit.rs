@@ -1,6 +1,5 @@
 //! The one writing connection and the transaction on it.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,23 +10,13 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::StoreError;
 use super::checkpoint::{Backlog, Checkpointer};
+use super::claims::{ClaimRow, Taken, claim_key};
 use super::files::FileIdentity;
 use super::rows::{self, broken, signed};
 use super::statements::{self, Padded};
 use crate::clock::Moment;
 use crate::ids::Kid;
-use crate::secret::Fingerprint;
 use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
-
-/// What a claim is kept under; the table says why it is short.
-pub(super) type ClaimKey = [u8; 16];
-
-fn claim_key(claim: &ReplayClaim) -> ClaimKey {
-    let whole = Fingerprint::of_fields(&[claim.issuer.as_str().as_bytes(), claim.key.as_bytes()]);
-    let mut half = ClaimKey::default();
-    half.iter_mut().zip(whole.as_bytes()).for_each(|(to, from)| *to = *from);
-    half
-}
 
 pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
@@ -48,6 +37,8 @@ pub(super) struct Slot {
     connection: Option<SqliteConnection>,
     /// A unit was dropped without commit, maybe in the middle of a statement; the next holder rolls it back.
     unfinished: bool,
+    /// `None` until it is read, and while nobody knows whether a commit took place.
+    taken: Option<Taken>,
 }
 
 impl Writer {
@@ -75,17 +66,31 @@ impl Writer {
     pub(super) async fn begin(&self) -> Result<SqliteUnit, StoreError> {
         let slot = self.slot().await?;
         let backlog = Arc::clone(&self.backlog);
-        let mut unit =
-            SqliteUnit { slot, backlog, head: LogHead::default(), untouched: true, rows: 1, finish: None };
+        let mut unit = SqliteUnit { slot, backlog, head: LogHead::default(), rows: 1, finish: None };
         unit.slot.unfinished = true;
-        unit.begin().await?;
+        let found = unit.fetch(sqlx::query(statements::BEGIN)).await?;
+        let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+        unit.head = rows::head(row)?;
         Ok(unit)
+    }
+
+    /// At the start, so that no caller waits for it.
+    pub(super) async fn read_claims(&self) -> Result<(), StoreError> {
+        let mut slot = self.slot().await?;
+        let found = sqlx::query(statements::CLAIMS).fetch_all(slot.connection()?).await.map_err(broken)?;
+        slot.taken = Some(Taken::of(&found)?);
+        Ok(())
     }
 }
 
 impl Slot {
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("the connection was lost".to_owned()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn taken_for_test(&self) -> Option<&Taken> {
+        self.taken.as_ref()
     }
 
     /// What a broken connection leaves.
@@ -114,8 +119,6 @@ pub(super) struct SqliteUnit {
     backlog: Arc<Backlog>,
     /// As it was when the transaction began; nobody else can move it until the end.
     head: LogHead,
-    /// Nothing was read or written in this transaction yet: it can begin again without anybody noticing.
-    untouched: bool,
     /// About how many were written.
     rows: usize,
     /// What `append` left for the call that commits.
@@ -132,6 +135,9 @@ impl Drop for SqliteUnit {
     /// Rolls back soon, not only when the next writer comes: until then SQLite's write lock would keep a command that
     /// runs beside the broker waiting.
     fn drop(&mut self) {
+        if let Some(taken) = &mut self.slot.taken {
+            taken.roll_back();
+        }
         if self.slot.unfinished
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -147,19 +153,28 @@ impl SqliteUnit {
         self.run(sqlx::query(statements::TOUCH)).await.map(drop)
     }
 
-    /// Deletes claims by their keys.
-    pub(super) async fn forget(&mut self, ended: &[ClaimKey]) -> Result<(), StoreError> {
-        let bind = |query: Query, ended: Option<&ClaimKey>| match ended {
-            Some(key) => Ok(query.bind(key.to_vec())),
-            None => Ok(bind_nulls(query, 1)),
-        };
-        self.run_pieces(&statements::RELEASE, ended, bind).await
+    /// Deletes the first claims of the table, which are `ended`; returns whether there were no others among them.
+    pub(super) async fn forget(&mut self, ended: &[ClaimRow]) -> Result<bool, StoreError> {
+        let Some((until, key)) = ended.last() else { return Ok(true) };
+        let taken = self.taken().await?;
+        let known = ended.iter().all(|(_, key)| taken.give_back(*key).is_some());
+        let gone = self.run(sqlx::query(statements::FORGET).bind(*until).bind(key.to_vec())).await?;
+        Ok(known && gone == ended.len() as u64)
+    }
+
+    /// Read from the table at the start, and again when a commit's end was not heard of. Before this transaction changes
+    /// the table: what it changes may be rolled back.
+    pub(super) async fn taken(&mut self) -> Result<&mut Taken, StoreError> {
+        if self.slot.taken.is_none() {
+            let found = self.fetch(sqlx::query(statements::CLAIMS)).await?;
+            self.slot.taken = Some(Taken::of(&found)?);
+        }
+        self.slot.taken.as_mut().ok_or_else(|| StoreError::Unavailable("claims are unknown".to_owned()))
     }
 
     /// Returns how many rows changed. After an error the connection is given up: what state it is in is not worth
     /// knowing.
     pub(super) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
-        self.untouched = false;
         match query.execute(self.slot.connection()?).await {
             Ok(done) => Ok(done.rows_affected()),
             Err(error) => {
@@ -171,7 +186,6 @@ impl SqliteUnit {
 
     /// Every row; after an error as [`run`](Self::run).
     pub(super) async fn fetch(&mut self, query: Query) -> Result<Vec<SqliteRow>, StoreError> {
-        self.untouched = false;
         match query.fetch_all(self.slot.connection()?).await {
             Ok(found) => Ok(found),
             Err(error) => {
@@ -195,42 +209,24 @@ impl SqliteUnit {
         Ok(())
     }
 
-    /// Nearly always every claim is free. When one is not, and nothing else was done in this transaction, it begins again
-    /// and asks which.
     async fn try_claim(&mut self, claims: &[ReplayClaim]) -> Result<Vec<bool>, StoreError> {
-        self.rows += claims.len();
-        if self.untouched {
-            let mut taken = 0;
-            for (text, width, piece) in statements::CLAIM_ALL.pieces(claims) {
-                taken += self.run(bind_piece(text, width, piece, &bind_claim)?).await?;
-            }
-            if taken == claims.len() as u64 {
-                return Ok(vec![true; claims.len()]);
-            }
-            self.run(sqlx::query("ROLLBACK")).await?;
-            self.begin().await?;
-        }
-        self.claim_each(claims).await
+        let rows = claims.iter().map(|claim| (claim.until.unix_millis(), claim_key(claim)));
+        let taken = self.taken().await?;
+        let answers: Vec<(ClaimRow, bool)> = rows.map(|row| (row, taken.take(row))).collect();
+        let won: Vec<ClaimRow> = answers.iter().filter_map(|(row, won)| won.then_some(*row)).collect();
+        self.run_pieces(&statements::CLAIM, &won, bind_claim).await?;
+        self.rows += won.len();
+        Ok(answers.into_iter().map(|(_, won)| won).collect())
     }
 
-    async fn begin(&mut self) -> Result<(), StoreError> {
-        let found = self.fetch(sqlx::query(statements::BEGIN)).await?;
-        let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
-        self.head = rows::head(row)?;
-        self.untouched = true;
+    async fn try_release(&mut self, claims: &[ReplayClaim]) -> Result<(), StoreError> {
+        let taken = self.taken().await?;
+        let rows: Vec<ClaimRow> =
+            claims.iter().filter_map(|claim| taken.give_back(claim_key(claim))).collect();
+        for (until, key) in rows {
+            self.run(sqlx::query(statements::RELEASE).bind(until).bind(key.to_vec())).await?;
+        }
         Ok(())
-    }
-
-    async fn claim_each(&mut self, claims: &[ReplayClaim]) -> Result<Vec<bool>, StoreError> {
-        let mut taken_now = HashSet::with_capacity(claims.len());
-        for (text, width, piece) in statements::CLAIM.pieces(claims) {
-            let query = bind_piece(text, width, piece, &bind_claim)?;
-            for row in self.fetch(query).await? {
-                taken_now.insert(rows::claim_key(&row)?);
-            }
-        }
-        // `remove`: of two equal claims the first one has it.
-        Ok(claims.iter().map(|claim| taken_now.remove(&claim_key(claim))).collect())
     }
 
     async fn try_append(
@@ -276,7 +272,7 @@ impl UnitOfWork for SqliteUnit {
     }
 
     fn release<'a>(&'a mut self, claims: &'a [ReplayClaim]) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.run_pieces(&statements::RELEASE, claims, bind_claim_key))
+        Box::pin(self.try_release(claims))
     }
 
     fn append<'a>(
@@ -310,7 +306,11 @@ impl UnitOfWork for SqliteUnit {
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         Box::pin(async move {
             let finish = self.finish.take().unwrap_or_else(|| sqlx::query("COMMIT"));
+            // Not in its place meanwhile: when this ends early, by an error or because nobody waits, nobody knows.
+            let taken = self.slot.taken.take();
             self.run(finish).await?;
+            self.slot.taken = taken;
+            self.slot.taken.iter_mut().for_each(Taken::settle);
             self.slot.unfinished = false;
             self.backlog.add(self.rows);
             Ok(())
@@ -348,15 +348,10 @@ fn bind_node(query: Query, node: Option<&TileHash>) -> Result<Query, StoreError>
     Ok(query.bind(node.level).bind(signed(node.index)?).bind(node.hash.to_vec()))
 }
 
-fn bind_claim(query: Query, claim: Option<&ReplayClaim>) -> Result<Query, StoreError> {
-    let until = claim.map(|claim| claim.until.unix_millis());
-    Ok(bind_claim_key(query, claim)?.bind(until))
-}
-
 #[expect(clippy::unnecessary_wraps, reason = "one shape for every binder")]
-fn bind_claim_key(query: Query, claim: Option<&ReplayClaim>) -> Result<Query, StoreError> {
-    let Some(claim) = claim else { return Ok(bind_nulls(query, 1)) };
-    Ok(query.bind(claim_key(claim).to_vec()))
+fn bind_claim(query: Query, row: Option<&ClaimRow>) -> Result<Query, StoreError> {
+    let Some((until, key)) = row else { return Ok(bind_nulls(query, 2)) };
+    Ok(query.bind(*until).bind(key.to_vec()))
 }
 
 fn bind_nulls(query: Query, columns: usize) -> Query {

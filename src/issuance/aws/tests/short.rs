@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::policy::Permit;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn at(permit: &Permit, clock: &ManualClock) -> AwsOrder<'static> {
     // The permits of a test live as long as it does.
@@ -109,11 +109,12 @@ async fn while_sts_throttles_or_is_away_what_lives_is_served_until_a_minute_befo
         script.insert(0, Says::Fine);
         let (sts, clock) = (FakeSts::start(&script).await, clock());
         // A quarter of it is how long the silence is listened to.
-        let deadline = if matches!(says, Says::Silence) { MINUTE / 300 } else { sts.settings().deadline };
-        let issuer = FakeSts::issuer_with(Settings { deadline, ..sts.settings() }, &clock);
+        let deadline =
+            if matches!(says, Says::Silence) { MINUTE / 300 } else { FakeSts::settings().deadline };
+        let issuer = sts.issuer_with(Settings { deadline, ..FakeSts::settings() }, &clock);
         let permit = permit(SUBJECT, 600);
         recorded(&issuer, at(&permit, &clock)).await.unwrap();
-        for pause in [5 * MINUTE, Duration::from_millis(1), 4 * MINUTE - Duration::from_millis(1)] {
+        for pause in [5 * MINUTE, Duration::from_millis(1), Duration::from_millis(239_999)] {
             clock.advance(pause);
             let served = recorded(&issuer, at(&permit, &clock)).await.unwrap();
             assert_eq!((access_key(&served).as_str(), is_cached(&served)), ("ASIA1", true), "{says:?}");
