@@ -333,9 +333,11 @@ fn grant(name: &str, break_glass: bool) -> Grant {
 /// A grant of AWS credentials for ten minutes, or for twelve hours when asked.
 fn aws_grant(name: &str) -> Grant {
     let lifetime = |seconds| Lifetime::from_seconds(seconds).unwrap();
+    let mut aws = fixtures::aws_grant();
+    aws.sts_role_arn_alias = RoleArn::new(&format!("arn:aws:iam::123456789012:role/{name}")).ok();
     Grant::new(
         GrantName::new(name).unwrap(),
-        GrantKind::Aws(Arc::new(fixtures::aws_grant())),
+        GrantKind::Aws(Arc::new(aws)),
         LifetimeCaps::new(lifetime(600), lifetime(43_200)).unwrap(),
         None,
         BTreeSet::new(),

@@ -77,8 +77,13 @@ impl Writer {
     /// At the start, so that no caller waits for it.
     pub(super) async fn read_claims(&self) -> Result<(), StoreError> {
         let mut slot = self.slot().await?;
-        let found = sqlx::query(statements::CLAIMS).fetch_all(slot.connection()?).await.map_err(broken)?;
-        slot.taken = Some(Taken::of(&found)?);
+        slot.unfinished = true;
+        let connection = slot.connection()?;
+        // With the write lock: a commit of who had the file open before may still be on its way to the disk.
+        connection.execute("BEGIN IMMEDIATE").await.map_err(broken)?;
+        let found = sqlx::query(statements::CLAIMS).fetch_all(&mut *connection).await.map_err(broken)?;
+        connection.execute("COMMIT").await.map_err(broken)?;
+        (slot.taken, slot.unfinished) = (Some(Taken::of(&found)?), false);
         Ok(())
     }
 }
