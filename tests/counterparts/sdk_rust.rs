@@ -64,6 +64,7 @@ async fn answer(config: &SdkConfig, line: &str) -> Value {
         ("whoami", _) => whoami(config).await,
         ("keys", _) => credentials(config).await.map(|found| {
             json!({
+                "ok": true,
                 "AccessKeyId": found.access_key_id(),
                 "SecretAccessKey": found.secret_access_key(),
                 "SessionToken": found.session_token(),
@@ -72,10 +73,7 @@ async fn answer(config: &SdkConfig, line: &str) -> Value {
         _ => Err(Failed("UnknownCommand".to_owned(), line.to_owned())),
     };
     match done {
-        Ok(mut found) => {
-            found["ok"] = json!(true);
-            found
-        }
+        Ok(found) => found,
         Err(Failed(code, message)) => json!({ "ok": false, "code": code, "message": message }),
     }
 }
@@ -90,7 +88,7 @@ async fn whoami(config: &SdkConfig) -> Result<Value, Failed> {
     let asked = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
     let found =
         asked.map_err(|error| Failed(error.code().unwrap_or("SdkError").to_owned(), causes(&error)))?;
-    Ok(json!({ "arn": found.arn() }))
+    Ok(json!({ "ok": true, "arn": found.arn() }))
 }
 
 async fn read(config: &SdkConfig, bucket: &str) -> Result<Value, Failed> {
@@ -107,7 +105,7 @@ async fn read(config: &SdkConfig, bucket: &str) -> Result<Value, Failed> {
     let good = response.status().is_success();
     let body = response.text().await.map_err(|error| ours(&error))?;
     if good {
-        Ok(json!({ "body": body }))
+        Ok(json!({ "ok": true, "body": body }))
     } else {
         Err(Failed(element("Code", &body), element("Message", &body)))
     }

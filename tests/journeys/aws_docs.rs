@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::harness::aws::{Aws, Read};
-use crate::harness::{Broker, OidcProvider, Setup, tools};
+use crate::harness::{Broker, OidcProvider, Setup, log, tools};
 
 const PAGE: &str = include_str!("../../docs/aws.md");
 const MARK: &str = "<!-- policy: ";
@@ -164,5 +164,8 @@ async fn the_documented_trust_lets_one_grant_of_a_broker_without_an_aws_identity
     assert!(reads_orders(&broker, &issuer, &aws).await);
     let other = broker.exchange("orders-other", &issuer.token("es256").await).await;
     assert_eq!((other.status, other.text("/error")), (400, "invalid_target"), "the subject counts");
-    assert!(broker.output().contains("sts:AssumeRoleWithWebIdentity"), "and AWS is who refused it");
+    let entries = log::entries(&broker).await;
+    let refusal = entries.iter().rfind(|entry| entry.json["type"] == "credential.refused").unwrap();
+    let told = refusal.json["detail"].as_str().unwrap();
+    assert!(told.contains("sts:AssumeRoleWithWebIdentity"), "AWS is who refused it: {told}");
 }
