@@ -17,7 +17,9 @@ use crate::exchange::{
 };
 use crate::federation::tests::tokens::{TestKey, jwks};
 use crate::federation::{Algorithm, Federation, IssuerSettings, KeySource, ReplayMode, UnverifiedToken};
-use crate::grants::{BreakGlass as Caps, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
+use crate::grants::{
+    BreakGlass as Caps, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps, RoleArn,
+};
 use crate::ids::{Audience, ElevationId, GrantName, IssuerName, IssuerUrl, RequestId, Scope, Subject};
 use crate::issuance::AwsIssuer;
 use crate::issuance::aws::fixtures;
