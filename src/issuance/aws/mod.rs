@@ -1,8 +1,8 @@
 //! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
 //!
-//! `plan`, `names`, `limits` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own AWS identity
-//! or with a token of `web_identity`; `cache` makes one call serve many; `end_sessions` talks to IAM when sessions must
-//! end before their time; `known_keys` and `signature` tell who holds a key of ours.
+//! `plan`, `names`, `limits`, `narrow` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own
+//! AWS identity or with a token of `web_identity`; `cache` makes one call serve many; `end_sessions` talks to IAM when
+//! sessions must end before their time; `known_keys` and `signature` tell who holds a key of ours.
 
 mod ask;
 mod cache;
@@ -11,6 +11,7 @@ mod end_sessions;
 mod known_keys;
 mod limits;
 mod names;
+mod narrow;
 mod plan;
 mod sdk;
 mod session_policy;
@@ -24,14 +25,17 @@ pub use client::{Identity, Settings, StsClients};
 pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
 pub use known_keys::{CallerIdentity, KnownKeys, SignatureRefusal};
 pub use limits::LimitError;
+pub use narrow::{NarrowError, NarrowingFault};
 pub use plan::{AwsOrder, Mode, Plan, PlanError};
 pub use sdk::ConnectError;
+pub use session_policy::session_policy;
 pub use signature::SignedRequest;
 pub use web_identity::WebIdentity;
 
 use self::cache::{Answer, Session, SessionCache};
 use super::{Credential, CredentialFacts, IssueError, OpenCredential};
 use crate::clock::Clock;
+use crate::secret::Fingerprint;
 
 /// Makes AWS credentials.
 pub struct AwsIssuer {
@@ -73,10 +77,12 @@ impl AwsIssuer {
             call.make().await
         };
         let answer = if plan.is_shared() {
-            self.cache.session(&plan, &*self.clock, call).await?
+            self.cache.session(&plan, &*self.clock, call).await
         } else {
-            Answer { session: Arc::new(call.await?), cached: false }
+            call.await.map(|session| Answer { session: Arc::new(session), cached: false })
         };
+        let answer =
+            answer.map_err(|error| if order.narrowing.is_some() { narrow::blame(error) } else { error })?;
         Ok(seal(&order, &plan, &answer))
     }
 }
@@ -91,6 +97,7 @@ fn seal(order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
         fingerprint: session.session_token.fingerprint(),
         cached: answer.cached,
         packed_policy_percent: session.packed_policy_percent,
+        narrowed_by: order.narrowing.map(|text| Fingerprint::of(text.as_bytes())),
     };
     let secret = OpenCredential::Aws {
         access_key_id: session.access_key_id.clone(),

@@ -18,6 +18,7 @@ fn opened(credential: Credential) -> OpenCredential {
 }
 
 mod elevations;
+mod narrowing;
 mod options;
 mod web_identity;
 
