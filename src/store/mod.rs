@@ -7,6 +7,8 @@ mod breakglass;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 pub(crate) mod samples;
 mod sqlite;
 
