@@ -9,6 +9,24 @@ mod postgres;
 
 pub(super) use postgres::Postgres;
 
+use super::settings::{PostgresSettings, StoreSettings};
+
+impl Postgres {
+    /// How to open a database: this server syncs nothing.
+    pub(super) fn settings(&self, database: &str) -> StoreSettings {
+        StoreSettings::Postgres(Box::new(self.postgres_settings(database)))
+    }
+
+    pub(super) fn postgres_settings(&self, database: &str) -> PostgresSettings {
+        match StoreSettings::from_url(&self.url(database)).unwrap() {
+            StoreSettings::Postgres(settings) => {
+                PostgresSettings { trust_server_durability: true, ..*settings }
+            }
+            StoreSettings::Sqlite(path) => panic!("{}", path.display()),
+        }
+    }
+}
+
 #[test]
 fn a_server_keeps_its_data_whatever_ends_it_and_leaves_nothing_behind() {
     let mut server = Postgres::builder().tls().hba("hostssl all tidegate 127.0.0.1/32 cert").start();

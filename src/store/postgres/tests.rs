@@ -1,0 +1,1 @@
+//! What only a server can suffer; the rest is in the conformance suite.
