@@ -34,6 +34,7 @@ mod journeys {
     mod issuer_key_rotation;
     mod kill_nine;
     mod notification_signature;
+    mod replicas_under_faults;
     mod sdk_doors;
     mod sdk_private_authority;
     mod secrets_stay_inside;

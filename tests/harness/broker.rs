@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     env: Vec<(String, String)>,
     scheme: &'static str,
     tls: &'static str,
+    store: String,
+    name: Option<&'static str>,
 }
 
 impl Setup {
@@ -44,6 +46,8 @@ impl Setup {
             env: Vec::new(),
             scheme: "http",
             tls: "",
+            store: "sqlite:tidegate.db".to_owned(),
+            name: None,
         }
     }
 
@@ -159,6 +163,18 @@ impl Setup {
         self
     }
 
+    /// Where it keeps everything.
+    pub(crate) fn store(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.store);
+        self
+    }
+
+    /// What it calls itself, instead of where it listens: what replicas have in common.
+    pub(crate) fn named(mut self, issuer: &'static str) -> Self {
+        self.name = Some(issuer);
+        self
+    }
+
     /// Starts the broker and waits until it says that it is ready.
     pub(crate) fn start(self) -> Broker {
         let folder = tempfile::tempdir().unwrap();
@@ -192,10 +208,11 @@ impl Setup {
 
     /// The public port is known before the start because it is part of the issuer's name.
     fn config(&self, port: u16) -> String {
-        let Self { limits, tables, log_level, scheme, tls, .. } = self;
+        let Self { limits, tables, log_level, scheme, tls, store, name, .. } = self;
+        let issuer = name.map_or_else(|| format!("{scheme}://127.0.0.1:{port}"), str::to_owned);
         format!(
             r#"[server]
-issuer = "{scheme}://127.0.0.1:{port}"
+issuer = "{issuer}"
 listen = "127.0.0.1:{port}"
 ops_listen = "127.0.0.1:0"
 {tls}
@@ -207,7 +224,7 @@ format = "json"
 level = "{log_level}"
 
 [store]
-url = "sqlite:tidegate.db"
+url = "{store}"
 
 [keys]
 kek_file = "kek"

@@ -8,6 +8,7 @@ pub(crate) mod aws;
 pub(crate) mod broker;
 pub(crate) mod certificates;
 pub(crate) mod clients;
+pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod log;
@@ -19,6 +20,7 @@ pub(crate) mod sdk;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 pub(crate) mod web_identity;
+pub(crate) mod wire;
 
 pub(crate) use broker::{Broker, Setup};
 pub(crate) use issuer::OidcProvider;
