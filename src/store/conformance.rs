@@ -1,5 +1,6 @@
 //! What every backend must do. Written once, run against each: give it a way to open the same storage again and again.
 
+mod custody;
 mod elevations;
 mod kept;
 mod outbox;
@@ -37,6 +38,7 @@ pub(super) async fn all(fresh: Fresh<'_>) {
     entries_and_hashes_come_in_pages(&fresh()).await;
     keys_are_replaced_by_id_and_deleted(&fresh()).await;
     a_probe_proves_a_write(&fresh()).await;
+    custody::all(fresh).await;
     elevations::all(fresh).await;
     outbox::all(fresh).await;
     kept::all(fresh).await;
