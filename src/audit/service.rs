@@ -20,11 +20,11 @@ use super::{Event, Receipt};
 use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
 use crate::ids::{Kid, LockId, RequestId, UniqueId};
-use crate::keys::NoteSigner;
+use crate::keys::{KekId, NoteSigner};
 use crate::locks::Lock;
 use crate::store::{
-    AnswerRow, ElevationChange, ElevationGuard, KeyRow, LogHead, OutboxRow, ReplayClaim, RevokedToken, Store,
-    StoreError,
+    AnswerRow, ElevationChange, ElevationGuard, KeyRow, LogHead, OutboxRow, ReplayClaim, Resealing,
+    RevokedToken, Store, StoreError,
 };
 
 /// Entries that may wait for the writer. More means that the disk hangs: refuse at once instead of piling up.
@@ -58,6 +58,10 @@ pub enum Effect {
     Say(Vec<OutboxRow>),
     /// Note a revoked token.
     RevokeToken(RevokedToken),
+    /// Refuse the submission with [`RecordError::Overtaken`] unless new keys are sealed under this key-encryption key.
+    RequireKek(KekId),
+    /// Seal every kept key anew; refused likewise when they are not what they were.
+    Reseal(Box<Resealing>),
 }
 
 /// Asked by the writer when it commits, with the moment of the commit: what was true when the submission was made may not
@@ -140,7 +144,7 @@ pub enum RecordError {
 /// What overtook a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overtaken {
-    /// Another change of the same elevation.
+    /// Another change of the same elevation, or of the kept keys.
     Change,
     /// The clock.
     Time,

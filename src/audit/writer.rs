@@ -16,6 +16,7 @@ use crate::ids::RequestId;
 use crate::secret::Fingerprint;
 use crate::store::{
     ElevationChange, LogHead, LogRow, ReplayClaim, Store, StoreError, Swap, TileHash, UnitOfWork,
+    kek_in_force,
 };
 
 /// Entries in one transaction. More would make the last one wait long for the first.
@@ -250,6 +251,12 @@ async fn condition(
             Effect::KeepAnswer(answer) if unit.has_answer(&answer.key).await? => {
                 return Ok(Err(RecordError::Answered));
             }
+            Effect::RequireKek(id) if kek_in_force(&unit.keys().await?) != Some(*id) => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Change)));
+            }
+            Effect::Reseal(resealing) if !resealing.fits(&unit.keys().await?) => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Change)));
+            }
             _ => {}
         }
     }
@@ -279,7 +286,10 @@ const fn overtaken(swap: Swap) -> Admission {
 async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), StoreError> {
     for effect in effects {
         match effect {
-            Effect::Claim(_) | Effect::ChangeElevation(_) | Effect::RequireElevation(_) => {}
+            Effect::Claim(_)
+            | Effect::ChangeElevation(_)
+            | Effect::RequireElevation(_)
+            | Effect::RequireKek(_) => {}
             Effect::Release(claim) => unit.release(std::slice::from_ref(claim)).await?,
             Effect::PutKey(key) => unit.put_key(key).await?,
             Effect::DeleteKey(kid) => unit.delete_key(kid).await?,
@@ -288,6 +298,7 @@ async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), Stor
             Effect::DeleteLock(id) => unit.delete_lock(id).await?,
             Effect::Say(messages) => unit.put_messages(messages).await?,
             Effect::RevokeToken(token) => unit.put_revoked(token).await?,
+            Effect::Reseal(resealing) => resealing.apply(unit).await?,
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::claims::Profile;
+use crate::custody::KekSource;
 use crate::federation::{Algorithm, KeySource, ReplayMode};
 use crate::grants::GrantKind;
 use crate::ids::GrantName;
@@ -178,7 +179,7 @@ fn paths_start_at_the_folder_of_the_file() {
     let settings = parse(GOOD, folder.path()).unwrap();
     assert_eq!(settings.store.url, format!("sqlite:{}", folder.path().join("tidegate.db").display()));
     assert_eq!(settings.policy.dir, folder.path().join("policies"));
-    assert!(matches!(settings.keys.kek, SecretSource::File(path) if path == folder.path().join("kek")));
+    assert!(matches!(settings.keys.kek.wanted, KekSource::File(path) if path == folder.path().join("kek")));
 }
 
 #[test]

@@ -16,16 +16,17 @@ use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
 use crate::clock::Clock;
 use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::custody::Custody;
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
     AbuseLimit, ApiDoor, ApiServices, ContainerDoor, Desk, Edge, EdgeSettings, LogDoor, Metadata,
-    MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
+    MetadataDoor, OauthDoor, Operators, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
 };
 use crate::issuance::JwtIssuer;
-use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
+use crate::keys::{self, KekRing, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
 use crate::notify::service::Notifier;
 use crate::people::People;
@@ -34,9 +35,6 @@ use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::tokens::{self, Tokens};
-
-/// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
-pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
 
 /// How long after its end some verifiers still take a token: a retired key stays published that much longer.
 const VERIFIERS_LEEWAY: Duration = Duration::from_mins(5);
@@ -63,7 +61,7 @@ pub(super) struct Rooms {
     certificates: Option<Certificates>,
     policy_fault: Mutex<String>,
     pub(super) config_digest: Fingerprint,
-    operator: Arc<[u8; 32]>,
+    keks: Arc<KekRing>,
     server: ServerSettings,
     metadata: Metadata,
 }
@@ -76,13 +74,16 @@ impl Rooms {
     ) -> Result<Self, StartError> {
         let (clock, entropy) = (ports.clock, ports.entropy);
         let store = store::open(&settings.store.url).await?;
-        let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
+        let custody =
+            super::custody::open(&settings, &ports.aws_identity, Arc::clone(&store), Arc::clone(&entropy));
+        let custody = Arc::new(custody.await?);
         let origin = &settings.audit.origin;
-        let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;
+        let signer = keys::open_or_create_log_signer(&*store, &custody, origin, &*clock, &*entropy).await?;
         let audit =
             AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        let operator = Arc::new(kek.derive(OPERATOR_PURPOSE)?);
-        let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
+        super::custody::tell(&custody, &settings);
+        let keks = custody.ring();
+        let keys = Arc::new(key_service(&settings, &store, &audit, custody, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
         let federation =
@@ -165,7 +166,7 @@ impl Rooms {
                 .map(|(files, live)| Certificates::new(files, live)),
             policy_fault: Mutex::default(),
             config_digest: settings.digest,
-            operator,
+            keks,
             server: settings.server,
             metadata,
         })
@@ -236,8 +237,8 @@ impl Rooms {
 
     pub(super) fn ops_door(&self, metrics: PrometheusHandle) -> Arc<OpsDoor> {
         let readiness = Readiness::new(self.audit.clone(), self.keys.ring(), Arc::clone(&self.federation));
-        let operator = OperatorKey::new(&self.operator);
-        Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operator, Arc::clone(&self.clock)))
+        let operators = Operators::new(Arc::clone(&self.keks));
+        Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operators, Arc::clone(&self.clock)))
     }
 }
 
@@ -266,14 +267,6 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
     Ok(builder.build_recorder())
 }
 
-/// The key-encryption key, wherever the configuration says it is.
-pub(crate) fn key_encryption_key(source: &SecretSource) -> Result<Kek, KekFileError> {
-    match source {
-        SecretSource::File(path) => Kek::read(path),
-        SecretSource::Value(text) => Kek::from_text(text),
-    }
-}
-
 fn rsa_key(source: SecretSource) -> RsaKey {
     match source {
         SecretSource::File(path) => RsaKey::File(path),
@@ -285,7 +278,7 @@ async fn key_service(
     settings: &Settings,
     store: &Arc<dyn Store>,
     audit: &AuditLog,
-    kek: Arc<Kek>,
+    custody: Arc<Custody>,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<KeyService, StartError> {
@@ -299,7 +292,7 @@ async fn key_service(
         rsa_key: settings.keys.rsa_key.clone().map(rsa_key),
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
-    Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+    Ok(KeyService::start(store, audit, custody, key_settings, &**clock, entropy).await?)
 }
 
 async fn lock_book(

@@ -6,6 +6,7 @@
 mod breakglass;
 #[cfg(test)]
 mod conformance;
+mod custody;
 #[cfg(test)]
 mod fixture;
 mod postgres;
@@ -24,6 +25,7 @@ pub use breakglass::{
     AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
+pub use custody::{CustodyStore, CustodyUnit, ResealedKey, Resealing, WrappedKek, kek_in_force};
 
 pub use settings::{
     PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
@@ -147,7 +149,7 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store: BreakGlassStore + CustodyStore + Send + Sync + std::fmt::Debug + 'static {
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -170,7 +172,7 @@ pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: BreakGlassUnit + Send {
+pub trait UnitOfWork: BreakGlassUnit + CustodyUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it
@@ -186,7 +188,7 @@ pub trait UnitOfWork: BreakGlassUnit + Send {
         hashes: &'a [TileHash],
         head: &'a LogHead,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Inserts or replaces by `kid`.
+    /// Inserts it; one with the same `kid` gets its times, and keeps its seal and all else.
     fn put_key<'a>(&'a mut self, key: &'a KeyRow) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Deletes it if it is there.
     fn delete_key<'a>(&'a mut self, kid: &'a Kid) -> BoxFuture<'a, Result<(), StoreError>>;

@@ -12,6 +12,7 @@ const ROOMS: &[&str] = &[
     "principal",
     "grants",
     "keys",
+    "custody",
     "audit",
     "policy",
     "issuance",
@@ -66,6 +67,11 @@ const RULES: &[Rule] = &[
     Rule { pure: true, ..rule("grants", &[]) },
     rule("keys", &[]),
     service("keys::service"),
+    // Between the pure keys and their service: it calls AWS KMS and keeps what KMS wrapped.
+    Rule {
+        never: &["store::sqlite", "store::postgres", "keys::service"],
+        ..rule("custody", &["keys", "store", "grants::Region"])
+    },
     rule("federation", &[]),
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
@@ -124,6 +130,8 @@ const RULES: &[Rule] = &[
                 "breakglass",
                 "notify",
                 "exchange::RateSettings",
+                "custody::KekSource",
+                "custody::KmsKey",
             ],
         )
     },

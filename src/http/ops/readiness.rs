@@ -1,4 +1,4 @@
-//! Can this process issue? Store writable, signing key present, at least one issuer's keys known.
+//! Can this process issue? Store writable, signing key present, every kept key at hand, at least one issuer's keys known.
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) ready: bool,
     store_writable: bool,
     signing_key: bool,
+    /// Every kept key is at hand: none is sealed under a key-encryption key that this replica lacks.
+    keys_current: bool,
     issuers_known: usize,
     issuers: usize,
 }
@@ -37,9 +39,10 @@ impl Readiness {
         let health = self.federation.health();
         let store_writable = self.audit.probe().await.is_ok();
         let signing_key = self.ring.signer(at).is_some();
+        let keys_current = self.ring.is_current();
         let issuers_known = health.iter().filter(|issuer| issuer.usable).count();
-        let ready = store_writable && signing_key && issuers_known > 0;
-        Report { ready, store_writable, signing_key, issuers_known, issuers: health.len() }
+        let ready = store_writable && signing_key && keys_current && issuers_known > 0;
+        Report { ready, store_writable, signing_key, keys_current, issuers_known, issuers: health.len() }
     }
 
     /// Sets the gauges that are read and not counted.

@@ -4,6 +4,7 @@
 mod breakglass;
 mod checkpoint;
 mod claims;
+mod custody;
 mod files;
 mod rows;
 mod statements;
@@ -198,6 +199,7 @@ async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), StoreEr
     let all = vec![
         migration(1, "first", include_str!("migrations/0001_first.sql")),
         migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
+        migration(4, "wrapped keks", include_str!("migrations/0004_wrapped_keks.sql")),
     ];
     // `run` takes anything that can be acquired, which keeps this future from being `Send`.
     let done = Migrator::with_migrations(all).run_direct(None, connection, false).await;
