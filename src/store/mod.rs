@@ -6,6 +6,7 @@
 mod breakglass;
 #[cfg(test)]
 mod conformance;
+mod replicas;
 #[cfg(test)]
 pub(crate) mod samples;
 mod sqlite;
@@ -19,6 +20,7 @@ pub use breakglass::{
     AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
+pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
 
 use crate::clock::Moment;
 use crate::ids::{IssuerName, Kid};
@@ -138,7 +140,7 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store: BreakGlassStore + ReplicaStore + Send + Sync + std::fmt::Debug + 'static {
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -161,7 +163,7 @@ pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: BreakGlassUnit + Send {
+pub trait UnitOfWork: BreakGlassUnit + ReplicaUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it

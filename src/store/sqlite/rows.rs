@@ -7,8 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use super::StoreError;
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::locks::Lock;
 use crate::secret::Fingerprint;
-use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow};
+use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, Marks};
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>) that say the file itself is wrong.
 const SQLITE_CORRUPT: i32 = 11;
@@ -46,6 +47,26 @@ pub(super) fn head(row: &SqliteRow) -> Result<LogHead, StoreError> {
         )));
     }
     Ok(LogHead { size, peaks: peaks.to_vec(), last_at: moment(row, "last_at")? })
+}
+
+pub(super) fn marks(row: &SqliteRow) -> Result<Marks, StoreError> {
+    let count = |column: &str| unsigned(row.try_get(column).map_err(broken)?);
+    let policy: Option<&[u8]> = row.try_get("policy").map_err(broken)?;
+    Ok(Marks {
+        locks: count("locks_mark")?,
+        keys: count("keys_mark")?,
+        elevations: count("elevations_mark")?,
+        policy: policy.map(|_| fingerprint(row, "policy")).transpose()?,
+    })
+}
+
+/// As kept: the column `id` must agree with the facts.
+pub(super) fn lock(row: &SqliteRow) -> Result<Lock, StoreError> {
+    let found: Lock = from_json(row, "facts", "lock")?;
+    if found.id.to_string() != row.try_get::<&str, _>("id").map_err(broken)? {
+        return Err(StoreError::Corrupt(format!("the facts of lock {} are another's", found.id)));
+    }
+    Ok(found)
 }
 
 pub(super) fn entry(row: &SqliteRow, index: u64) -> Result<LogRow, StoreError> {
