@@ -22,6 +22,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod values;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
 };
 pub use schema::{Action, SCHEMA_TEXT};
+pub use texts::PolicyTexts;
 
 /// Where the policies are.
 #[derive(Clone, Debug)]

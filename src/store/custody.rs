@@ -102,8 +102,6 @@ pub trait CustodyStore {
 
 /// Within a unit of work.
 pub trait CustodyUnit {
-    /// Every key as this unit sees it, oldest first.
-    fn keys(&mut self) -> BoxFuture<'_, Result<Vec<KeyRow>, StoreError>>;
     /// Every wrapped key-encryption key as this unit sees it, oldest first.
     fn wrapped_keks(&mut self) -> BoxFuture<'_, Result<Vec<WrappedKek>, StoreError>>;
     /// Replaces the sealed private half of a key, and nothing else; a key that is not there is no error.

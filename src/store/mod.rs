@@ -10,6 +10,7 @@ mod custody;
 #[cfg(test)]
 mod fixture;
 mod postgres;
+mod replicas;
 #[cfg(test)]
 pub(crate) mod samples;
 mod settings;
@@ -26,7 +27,7 @@ pub use breakglass::{
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
 pub use custody::{CustodyStore, CustodyUnit, ResealedKey, Resealing, WrappedKek, kek_in_force};
-
+pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
 pub use settings::{
     PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
 };
@@ -149,7 +150,9 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: BreakGlassStore + CustodyStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store:
+    BreakGlassStore + CustodyStore + ReplicaStore + Send + Sync + std::fmt::Debug + 'static
+{
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -172,7 +175,7 @@ pub trait Store: BreakGlassStore + CustodyStore + Send + Sync + std::fmt::Debug 
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: BreakGlassUnit + CustodyUnit + Send {
+pub trait UnitOfWork: BreakGlassUnit + CustodyUnit + ReplicaUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it

@@ -200,7 +200,10 @@ impl Parameters {
                 }
                 _ => {
                     // Not quoted: a mistyped address can have anything here.
-                    return fault("it has a parameter that is not supported", "`sslmode`, `host` and `user` are");
+                    return fault(
+                        "it has a parameter that is not supported",
+                        "`sslmode`, `host` and `user` are",
+                    );
                 }
             }
         }
@@ -306,7 +309,9 @@ mod tests {
         assert_eq!(socket.host, PostgresHost::Socket("/run/postgresql".into(), 5432));
         assert_eq!((socket.tls, socket.user.as_str()), (None, "me"));
         assert!(StoreSettings::from_url("postgres:///x?host=/run&user=me&sslmode=verify-full").is_err());
-        for wrong in ["postgres://me@db/x?host=/run", "postgres:///x?host=/run", "postgres://me@db/x?user=you"] {
+        for wrong in
+            ["postgres://me@db/x?host=/run", "postgres:///x?host=/run", "postgres://me@db/x?user=you"]
+        {
             assert!(StoreSettings::from_url(wrong).is_err(), "{wrong}");
         }
     }

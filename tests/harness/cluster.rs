@@ -175,9 +175,7 @@ impl Server {
         let builder = builder.setting("wal_keep_size = '64MB'").setting("max_wal_senders = 5");
         let postgres = match primary {
             None => builder.start(),
-            Some(primary) => {
-                builder.setting("synchronous_standby_names = '*'").standby_of(primary).start()
-            }
+            Some(primary) => builder.setting("synchronous_standby_names = '*'").standby_of(primary).start(),
         };
         Self { postgres, disk, _folder: folder }
     }
@@ -199,7 +197,11 @@ fn sick_disk(folder: &Path) -> PathBuf {
     let library = folder.join("sick_disk.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/counterparts/sick_disk.c");
     let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).arg("-ldl");
+    compiler
+        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl");
     let done = compiler.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     library

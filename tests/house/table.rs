@@ -76,6 +76,7 @@ const RULES: &[Rule] = &[
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
     Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store", "locks"]) },
+    Rule { never: BACKENDS, ..rule("audit::submission", &["store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),

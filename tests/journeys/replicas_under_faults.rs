@@ -188,10 +188,15 @@ async fn engineer(story: Arc<Story>) -> (Vec<Received>, BTreeMap<String, Closed>
             story.post(which + 1, "max", &approve, &yes)
         );
         let statuses = [approvals.0.status, approvals.1.status];
-        assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
+        assert!(
+            statuses.contains(&200) && statuses.iter().all(|status| [200, 409].contains(status)),
+            "{statuses:?}"
+        );
         for step in 0..REPLICAS {
             let token = &story.people["ann"];
-            if let Outcome::Given(credential) = story.exchange(which + step, token, "repair", &id, "ann").await {
+            if let Outcome::Given(credential) =
+                story.exchange(which + step, token, "repair", &id, "ann").await
+            {
                 received.push(credential);
             }
         }
@@ -201,7 +206,9 @@ async fn engineer(story: Arc<Story>) -> (Vec<Received>, BTreeMap<String, Closed>
         ended.insert(id.clone(), Closed { from: Instant::now(), until: None });
         for step in 0..REPLICAS {
             let token = &story.people["ann"];
-            if let Outcome::Given(credential) = story.exchange(which + step, token, "repair", &id, "ann").await {
+            if let Outcome::Given(credential) =
+                story.exchange(which + step, token, "repair", &id, "ann").await
+            {
                 received.push(credential);
             }
         }
@@ -258,7 +265,8 @@ async fn what_anybody_was_told_is_true_whatever_went_wrong() {
         people.insert(sub, staff.token(sub).await);
     }
     let mut cluster = Cluster::start(REPLICAS, || setup(&key, &staff)).await;
-    let story = Story { urls: cluster.urls(), key, people, over: AtomicBool::new(false), count: AtomicUsize::new(0) };
+    let story =
+        Story { urls: cluster.urls(), key, people, over: AtomicBool::new(false), count: AtomicUsize::new(0) };
     let story = Arc::new(story);
     let exchangers: Vec<_> =
         (0..EXCHANGERS).map(|number| tokio::spawn(exchanger(Arc::clone(&story), number))).collect();
@@ -273,7 +281,10 @@ async fn what_anybody_was_told_is_true_whatever_went_wrong() {
         let since = Instant::now();
         cluster.suffer(fault, which).await;
         cluster.recovers().await;
-        println!("round {round}: {fault:?} ({which}), well again after {:.1} s", since.elapsed().as_secs_f64());
+        println!(
+            "round {round}: {fault:?} ({which}), well again after {:.1} s",
+            since.elapsed().as_secs_f64()
+        );
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     story.over.store(true, Ordering::Relaxed);

@@ -60,6 +60,12 @@ pub async fn open_or_create_log_signer(
     let kek = custody.first(clock.now()).await?;
     let mut work = store.begin().await?;
     let size = work.head().await?.size;
+    // Another replica may have begun the same empty store: under the head's lock one of them makes the key.
+    if let Some(row) = log_key(work.keys().await?)? {
+        drop(work);
+        custody.look(std::slice::from_ref(&row)).await?;
+        return open(&row, &custody.ring(), origin);
+    }
     if size > 0 {
         return Err(LogKeyError::KeyLost(size));
     }
@@ -72,7 +78,10 @@ pub async fn open_or_create_log_signer(
 }
 
 async fn kept(store: &dyn Store) -> Result<Option<KeyRow>, LogKeyError> {
-    let mut rows = store.keys().await?;
+    log_key(store.keys().await?)
+}
+
+fn log_key(mut rows: Vec<KeyRow>) -> Result<Option<KeyRow>, LogKeyError> {
     rows.retain(|row| row.purpose == KeyPurpose::Log);
     match (rows.len(), rows.pop()) {
         (0 | 1, row) => Ok(row),

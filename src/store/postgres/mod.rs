@@ -3,7 +3,9 @@
 
 mod breakglass;
 mod connect;
+mod custody;
 mod pool;
+mod replicas;
 mod rows;
 mod schema;
 mod statements;

@@ -9,12 +9,13 @@ use sqlx::postgres::PgRow;
 
 use super::StoreError;
 use super::pool::{Failure, Lease, Query};
+use super::replicas::Moved;
 use super::rows::{self, broken, signed};
 use super::statements::{self, pieces};
 use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::store::stored::{ClaimKey, claim_key};
-use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
+use crate::store::{KeyRow, LogHead, LogRow, Marks, ReplayClaim, TileHash, UnitOfWork};
 
 /// `BEGIN` is sent with what is asked first. Whatever decides on what it has read takes the head's row lock before:
 /// appending, changing an elevation, looking whether one still stands or a request was answered. So those units run one
@@ -25,6 +26,8 @@ pub(super) struct PostgresUnit {
     has_begun: bool,
     /// How long the log was when its head was locked, and its head as this unit leaves it.
     head: Option<(u64, LogHead)>,
+    /// As they were when the head was locked, with what this unit has moved.
+    pub(super) marks: Marks,
 }
 
 impl std::fmt::Debug for PostgresUnit {
@@ -35,7 +38,7 @@ impl std::fmt::Debug for PostgresUnit {
 
 impl PostgresUnit {
     pub(super) fn new(lease: Lease) -> Self {
-        Self { lease, has_begun: false, head: None }
+        Self { lease, has_begun: false, head: None, marks: Marks::default() }
     }
 
     /// Sends the first statement of the transaction; on a new connection when one that had waited turns out to be lost,
@@ -80,6 +83,7 @@ impl PostgresUnit {
             };
             let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
             let head = rows::head(row)?;
+            self.marks = rows::marks(row)?;
             self.head = Some((head.size, head));
         }
         self.head.as_ref().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))
@@ -208,12 +212,20 @@ impl UnitOfWork for PostgresUnit {
             .bind(key.active_from.unix_millis())
             .bind(key.retired_at.map(Moment::unix_millis))
             .bind(key.published_until.map(Moment::unix_millis));
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async {
+            self.run(query).await?;
+            self.move_mark(Moved::Keys).await
+        })
     }
 
     fn delete_key<'a>(&'a mut self, kid: &'a Kid) -> BoxFuture<'a, Result<(), StoreError>> {
         let query = sqlx::query(statements::DELETE_KEY).bind(kid.as_str().to_owned());
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async {
+            match self.run(query).await? {
+                0 => Ok(()),
+                _ => self.move_mark(Moved::Keys).await,
+            }
+        })
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {

@@ -5,12 +5,12 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
-use super::rows::{self, broken, moment};
-use super::statements;
+use super::replicas::Moved;
+use super::rows::{broken, moment};
 use super::unit::SqliteUnit;
 use crate::ids::Kid;
 use crate::keys::KekId;
-use crate::store::{CustodyStore, CustodyUnit, KeyRow, StoreError, WrappedKek};
+use crate::store::{CustodyStore, CustodyUnit, StoreError, WrappedKek};
 
 const WRAPPED: &str = "SELECT id, kms_key, wrapped, created_at FROM wrapped_kek ORDER BY created_at, id";
 const PUT_WRAPPED: &str = "INSERT INTO wrapped_kek (id, kms_key, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) \
@@ -28,13 +28,6 @@ impl CustodyStore for SqliteStore {
 }
 
 impl CustodyUnit for SqliteUnit {
-    fn keys(&mut self) -> BoxFuture<'_, Result<Vec<KeyRow>, StoreError>> {
-        Box::pin(async {
-            let found = self.fetch(sqlx::query(statements::KEYS)).await?;
-            found.iter().map(rows::key).collect()
-        })
-    }
-
     fn wrapped_keks(&mut self) -> BoxFuture<'_, Result<Vec<WrappedKek>, StoreError>> {
         Box::pin(async {
             let found = self.fetch(sqlx::query(WRAPPED)).await?;
@@ -44,7 +37,12 @@ impl CustodyUnit for SqliteUnit {
 
     fn reseal_key<'a>(&'a mut self, kid: &'a Kid, sealed: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
         let query = sqlx::query(RESEAL).bind(kid.as_str().to_owned()).bind(sealed.to_vec());
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async {
+            match self.run(query).await? {
+                0 => Ok(()),
+                _ => self.move_mark(Moved::Keys).await,
+            }
+        })
     }
 
     fn put_wrapped_kek<'a>(&'a mut self, kek: &'a WrappedKek) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -8,6 +8,7 @@ use crate::clock::Moment;
 use crate::ids::ElevationId;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::pool::Query;
+use crate::store::postgres::replicas::Moved;
 use crate::store::postgres::rows::{broken, from_json, only, signed, to_json};
 use crate::store::postgres::unit::PostgresUnit;
 use crate::store::{ElevationChange, ElevationGuard, ElevationQuery, OpenLimits, StoreError, Swap};
@@ -73,6 +74,7 @@ impl PostgresUnit {
             None => self.run(insert(change, at)?).await?,
         };
         if written > 0 {
+            self.move_mark(Moved::Elevations).await?;
             return Ok(Swap::Done);
         }
         if change.before.is_some_and(|before| before <= at) {
