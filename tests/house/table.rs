@@ -124,6 +124,10 @@ const RULES: &[Rule] = &[
                 "breakglass",
                 "notify",
                 "exchange::RateSettings",
+                "store::StoreSettings",
+                "store::PostgresSettings",
+                "store::PostgresTls",
+                "store::PasswordSource",
             ],
         )
     },
