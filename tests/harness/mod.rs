@@ -20,6 +20,6 @@ pub(crate) mod tokens;
 pub(crate) mod tools;
 pub(crate) mod web_identity;
 
-pub(crate) use broker::{Broker, Setup};
+pub(crate) use broker::{Broker, Setup, StoreKind, on_both_stores};
 pub(crate) use issuer::OidcProvider;
 pub(crate) use people::Company;

@@ -40,13 +40,14 @@ impl BreakGlassStore for PostgresStore {
         Box::pin(self.list_locks())
     }
 
-    fn due_messages(
+    fn take_messages(
         &self,
         hook: HookId,
         at: Moment,
+        until: Moment,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<WaitingMessage>, StoreError>> {
-        Box::pin(self.list_due_messages(hook, at, limit))
+        Box::pin(self.take_due_messages(hook, (at, until), limit))
     }
 
     fn message_arrived(&self, sequence: u64) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -54,10 +54,6 @@ impl Pool {
         Self(Arc::new(Inner { dialer, idle: Mutex::default(), readers, units }))
     }
 
-    pub(super) fn dialer(&self) -> &Dialer {
-        &self.0.dialer
-    }
-
     /// A connection, new or used before, when there is a turn.
     pub(super) async fn lease(&self, lane: Lane) -> Result<Lease, StoreError> {
         let turns = match lane {
