@@ -131,14 +131,11 @@ pub trait BreakGlassStore {
     fn answer(&self, key: Fingerprint) -> BoxFuture<'_, Result<Option<AnswerRow>, StoreError>>;
     /// Every lock that was not lifted, oldest first; also those that ended by themselves and are not forgotten yet.
     fn locks(&self) -> BoxFuture<'_, Result<Vec<Lock>, StoreError>>;
-    /// For one receiver: the oldest waiting message of each elevation, when it is due at `at`; oldest first. Until `until`
-    /// they are left to the caller, on every replica: it says what became of each, or they are due again then. So a
-    /// message can be sent twice, by one that stopped for longer than that; receivers know it by its sequence.
-    fn take_messages(
+    /// For one receiver: the oldest waiting message of each elevation, when it is due at `at`; oldest first.
+    fn due_messages(
         &self,
         hook: HookId,
         at: Moment,
-        until: Moment,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<WaitingMessage>, StoreError>>;
     /// It arrived: forgotten.

@@ -101,8 +101,8 @@ async fn of_two_changes_of_one_version_in_one_group_the_first_wins_and_the_other
     let indexes: Vec<_> = outcomes.iter().flatten().map(Receipt::index).collect();
     assert_eq!(indexes, [1, 2, 3], "no place is left for who lost");
     assert_eq!(room.store.elevation(first.id).await.unwrap(), Some(yes));
-    assert!(room.store.take_messages(hook(1), AT, AT, 9).await.unwrap().is_empty());
-    assert_eq!(room.store.take_messages(hook(2), AT, AT, 9).await.unwrap().len(), 1);
+    assert!(room.store.due_messages(hook(1), AT, 9).await.unwrap().is_empty());
+    assert_eq!(room.store.due_messages(hook(2), AT, 9).await.unwrap().len(), 1);
     assert_eq!(room.store.answer(answer("no").key).await.unwrap(), None);
     room.is_gapless(4).await;
 }

@@ -24,10 +24,8 @@ use crate::store::{Store, StoreError, WaitingMessage};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often [`Notifier::run`] looks for messages.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Messages that are taken at once.
-const AT_ONCE: u32 = 16;
-/// How long they are left to us, on every replica: longer than all of them can take, if each is given up in the end.
-const TAKEN_FOR: Duration = Duration::from_secs(30);
+/// Messages that are read at once.
+const AT_ONCE: u32 = 64;
 /// Requests to one receiver at the same time, each for another elevation.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -153,8 +151,7 @@ impl Receiver {
 
     /// Sends the oldest message of each elevation that has one due; returns how many arrived and are done with.
     async fn round(&self) -> Result<usize, StoreError> {
-        let at = self.clock.now();
-        let due = self.store.take_messages(self.id, at, at.plus(TAKEN_FOR), AT_ONCE).await?;
+        let due = self.store.due_messages(self.id, self.clock.now(), AT_ONCE).await?;
         let sending: Vec<BoxFuture<'_, bool>> =
             due.iter().map(|waiting| self.deliver(waiting).boxed()).collect();
         let sent = stream::iter(sending).buffer_unordered(SIDE_BY_SIDE);
@@ -191,7 +188,7 @@ impl Receiver {
         );
         let next = next_try(failures, at, self.chance());
         if let Err(cause) = self.store.message_failed(*sequence, next).await {
-            tracing::warn!(%cause, notify.delivery = sequence, "a failed notification was not put off; it is due again in half a minute");
+            tracing::warn!(%cause, notify.delivery = sequence, "a failed notification was not put off; it is due again at once");
         }
         false
     }

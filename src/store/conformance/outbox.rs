@@ -1,7 +1,5 @@
 //! The outbox: nothing is lost, nothing overtakes, nobody waits for another's trouble.
 
-use std::sync::Arc;
-
 use super::{Open, promises};
 use crate::breakglass::Elevation;
 use crate::clock::Moment;
@@ -17,8 +15,6 @@ promises! {
     a_failed_message_waits_until_its_next_try,
     a_page_has_the_oldest_and_no_more_than_was_asked_for,
     a_place_is_given_once,
-    what_is_taken_is_left_to_its_taker_until_its_time,
-    racing_takers_get_each_message_once,
 }
 
 async fn put(store: &dyn Store, rows: &[OutboxRow]) {
@@ -27,9 +23,8 @@ async fn put(store: &dyn Store, rows: &[OutboxRow]) {
     unit.commit().await.unwrap();
 }
 
-/// What is due, and stays so.
 async fn due(store: &dyn Store, to: HookId, at: Moment) -> Vec<WaitingMessage> {
-    store.take_messages(to, at, at, 100).await.unwrap()
+    store.due_messages(to, at, 100).await.unwrap()
 }
 
 fn life(first: &Elevation) -> [OutboxRow; 3] {
@@ -126,10 +121,10 @@ async fn a_page_has_the_oldest_and_no_more_than_was_asked_for(open: Open<'_>) {
     let store = open().await;
     let rows: Vec<_> = (0..20).flat_map(|_| life(&asked())).collect();
     put(store.as_ref(), &rows).await;
-    let page = store.take_messages(hook(1), AT, AT, 7).await.unwrap();
+    let page = store.due_messages(hook(1), AT, 7).await.unwrap();
     let oldest: Vec<_> = rows.iter().step_by(3).take(7).map(|row| &row.message).collect();
     assert_eq!(page.iter().map(|one| &one.message).collect::<Vec<_>>(), oldest);
-    assert!(store.take_messages(hook(1), AT, AT, 0).await.unwrap().is_empty());
+    assert!(store.due_messages(hook(1), AT, 0).await.unwrap().is_empty());
     assert_eq!(due(store.as_ref(), hook(1), AT).await.len(), 20);
 }
 
@@ -143,48 +138,4 @@ async fn a_place_is_given_once(open: Open<'_>) {
     put(store.as_ref(), &[message(hook(1), &asked())]).await;
     let second = due(store.as_ref(), hook(1), AT).await[0].sequence;
     assert!(second > first, "a late word about {first} must not hit another message");
-}
-
-async fn what_is_taken_is_left_to_its_taker_until_its_time(open: Open<'_>) {
-    let store = open().await;
-    let (one, two) = (asked(), asked());
-    put(store.as_ref(), &life(&one)).await;
-    put(store.as_ref(), &[message(hook(1), &two), message(hook(2), &two)]).await;
-    let until = AT.plus(seconds(30));
-    let taken = store.take_messages(hook(1), AT, until, 1).await.unwrap();
-    assert_eq!(taken.len(), 1);
-    // Neither the same again nor a later one of the same elevation; what was not taken is still there.
-    let rest = store.take_messages(hook(1), AT, until, 100).await.unwrap();
-    assert_eq!(rest.iter().map(|one| one.message.elevation).collect::<Vec<_>>(), [two.id]);
-    assert!(due(store.as_ref(), hook(1), until.minus(seconds(1))).await.is_empty());
-    assert_eq!(due(store.as_ref(), hook(2), AT).await.len(), 1);
-    // Nobody said what became of them: due again, and no failure of theirs.
-    drop(store);
-    let store = open().await;
-    assert_eq!(due(store.as_ref(), hook(1), until).await, [&taken[..], &rest[..]].concat());
-    // A late word is heard.
-    store.message_arrived(taken[0].sequence).await.unwrap();
-    assert_eq!(due(store.as_ref(), hook(1), until).await.len(), 2);
-}
-
-async fn racing_takers_get_each_message_once(open: Open<'_>) {
-    let store = open().await;
-    let rows: Vec<_> = (0..40).map(|_| message(hook(1), &asked())).collect();
-    put(store.as_ref(), &rows).await;
-    let takers: Vec<_> = (0..8)
-        .map(|_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { store.take_messages(hook(1), AT, AT.plus(seconds(30)), 100).await })
-        })
-        .collect();
-    let mut taken = Vec::new();
-    for taker in takers {
-        taken.extend(taker.await.unwrap().unwrap().into_iter().map(|one| one.sequence));
-    }
-    // Who came while another was taking may have been given nothing.
-    assert_eq!(taken.len(), 40);
-    taken.sort_unstable();
-    taken.dedup();
-    assert_eq!(taken.len(), 40, "nobody is given what another has");
-    assert!(due(store.as_ref(), hook(1), AT).await.is_empty());
 }

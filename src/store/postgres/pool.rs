@@ -61,9 +61,9 @@ impl Pool {
             Lane::Unit => &self.0.units,
         };
         let turn = tokio::time::timeout(self.0.dialer.limits().acquire, Arc::clone(turns).acquire_owned());
-        let late = |_| StoreError::Unavailable("every connection was busy".to_owned());
+        let busy = |_| StoreError::Unavailable("every connection was busy".to_owned());
         let closed = |_| StoreError::Unavailable("the store is closed".to_owned());
-        let turn = turn.await.map_err(late)?.map_err(closed)?;
+        let turn = turn.await.map_err(busy)?.map_err(closed)?;
         let used = self.idle().pop();
         let was_used = used.is_some();
         let connection = match used {

@@ -59,14 +59,13 @@ impl BreakGlassStore for SqliteStore {
         Box::pin(self.list_locks())
     }
 
-    fn take_messages(
+    fn due_messages(
         &self,
         hook: HookId,
         at: Moment,
-        until: Moment,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<WaitingMessage>, StoreError>> {
-        Box::pin(self.take_due_messages(hook, (at, until), limit))
+        Box::pin(self.list_due_messages(hook, at, limit))
     }
 
     fn message_arrived(&self, sequence: u64) -> BoxFuture<'_, Result<(), StoreError>> {

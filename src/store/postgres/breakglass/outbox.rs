@@ -12,37 +12,25 @@ use crate::store::{OutboxRow, StoreError, WaitingMessage, stored};
 
 const PUT: &str = "INSERT INTO outbox (hook, elevation, version, body) VALUES ($1, $2, $3, $4)";
 /// Only the first one of each elevation: the next one would overtake it.
-const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE sequence IN \
+const DUE: &str = "SELECT sequence, body, attempts FROM outbox WHERE sequence IN \
      (SELECT min(sequence) FROM outbox WHERE hook = $1 GROUP BY elevation) \
-     AND (next_try IS NULL OR next_try <= $2))";
-/// Only the first one of each elevation: the next one would overtake it. What another replica is taking is left to it.
-const TAKE: &str = "UPDATE outbox SET next_try = $4 WHERE sequence IN (SELECT sequence FROM outbox WHERE sequence IN \
-     (SELECT min(sequence) FROM outbox WHERE hook = $1 GROUP BY elevation) \
-     AND (next_try IS NULL OR next_try <= $2) ORDER BY sequence LIMIT $3 FOR UPDATE SKIP LOCKED) \
-     RETURNING sequence, body, attempts";
+     AND (next_try IS NULL OR next_try <= $2) ORDER BY sequence LIMIT $3";
 const ARRIVED: &str = "DELETE FROM outbox WHERE sequence = $1";
 const FAILED: &str = "UPDATE outbox SET attempts = attempts + 1, next_try = $2 WHERE sequence = $1";
 const COUNT: &str = "SELECT count(*) FROM outbox";
 
 impl PostgresStore {
-    /// A reader looks first: when nothing is due, nobody writes.
-    pub(super) async fn take_due_messages(
+    pub(super) async fn list_due_messages(
         &self,
         hook: HookId,
-        (at, until): (Moment, Moment),
+        at: Moment,
         limit: u32,
     ) -> Result<Vec<WaitingMessage>, StoreError> {
-        let bound = |text| sqlx::query(text).bind(hook.0.as_bytes().to_vec()).bind(at.unix_millis());
-        let any: bool = only(&self.pool.read(|| bound(ANY_DUE)).await?)?;
-        if !any {
-            return Ok(Vec::new());
-        }
-        let mut unit = self.begin_unit().await?;
-        let found = unit.fetch(bound(TAKE).bind(i64::from(limit)).bind(until.unix_millis())).await?;
-        let mut taken = found.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
-        unit.finish().await?;
-        taken.sort_unstable_by_key(|waiting| waiting.sequence);
-        Ok(taken)
+        let query = || {
+            let query = sqlx::query(DUE).bind(hook.0.as_bytes().to_vec());
+            query.bind(at.unix_millis()).bind(i64::from(limit))
+        };
+        self.pool.read(query).await?.iter().map(waiting).collect()
     }
 
     pub(super) async fn forget_message(&self, sequence: u64) -> Result<(), StoreError> {

@@ -15,35 +15,20 @@ const PUT: &str = "INSERT INTO outbox (hook, elevation, version, body) VALUES (?
 pub(super) const DUE: &str = "SELECT sequence, body, attempts FROM outbox WHERE sequence IN \
      (SELECT min(sequence) FROM outbox WHERE hook = ?1 GROUP BY elevation) \
      AND (next_try IS NULL OR next_try <= ?2) ORDER BY sequence LIMIT ?3";
-/// The same again, within the transaction that takes them.
-const TAKE: &str = "UPDATE outbox SET next_try = ?4 WHERE sequence IN (SELECT sequence FROM outbox WHERE sequence IN \
-     (SELECT min(sequence) FROM outbox WHERE hook = ?1 GROUP BY elevation) \
-     AND (next_try IS NULL OR next_try <= ?2) ORDER BY sequence LIMIT ?3) RETURNING sequence, body, attempts";
 const ARRIVED: &str = "DELETE FROM outbox WHERE sequence = ?1";
 const FAILED: &str = "UPDATE outbox SET attempts = attempts + 1, next_try = ?2 WHERE sequence = ?1";
 const COUNT: &str = "SELECT count(*) FROM outbox";
 
 impl SqliteStore {
-    /// A reader looks first: when nothing is due, nobody writes.
-    pub(super) async fn take_due_messages(
+    pub(super) async fn list_due_messages(
         &self,
         hook: HookId,
-        (at, until): (Moment, Moment),
+        at: Moment,
         limit: u32,
     ) -> Result<Vec<WaitingMessage>, StoreError> {
-        let bound = |text| {
-            let query = sqlx::query(text).bind(hook.0.as_bytes().to_vec());
-            query.bind(at.unix_millis()).bind(limit)
-        };
-        if bound(DUE).fetch_optional(&self.readers).await.map_err(broken)?.is_none() {
-            return Ok(Vec::new());
-        }
-        let mut unit = self.writer.begin().await?;
-        let found = unit.fetch(bound(TAKE).bind(until.unix_millis())).await?;
-        let mut taken = found.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
-        unit.finish().await?;
-        taken.sort_unstable_by_key(|waiting| waiting.sequence);
-        Ok(taken)
+        let query = sqlx::query(DUE).bind(hook.0.as_bytes().to_vec()).bind(at.unix_millis()).bind(limit);
+        let found = query.fetch_all(&self.readers).await.map_err(broken)?;
+        found.iter().map(waiting).collect()
     }
 
     pub(super) async fn forget_message(&self, sequence: u64) -> Result<(), StoreError> {

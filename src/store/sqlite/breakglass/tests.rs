@@ -45,7 +45,7 @@ async fn facts_that_cannot_be_read_or_are_anothers_are_corruption() {
             store.elevations(all).await.map(drop),
             store.due_elevations(one.ask.expires_at, 9).await.map(drop),
             store.locks().await.map(drop),
-            store.take_messages(hook(1), AT, AT, 9).await.map(drop),
+            store.due_messages(hook(1), AT, 9).await.map(drop),
         ];
         let corrupt = found.iter().filter(|found| matches!(found, Err(StoreError::Corrupt(_)))).count();
         let broken = found.iter().filter(|found| found.is_err()).count();
