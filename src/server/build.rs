@@ -73,7 +73,7 @@ impl Rooms {
         ports: Ports,
     ) -> Result<Self, StartError> {
         let (clock, entropy) = (ports.clock, ports.entropy);
-        let store = store::open(&settings.store.url).await?;
+        let store = store::open_with(&settings.store).await?;
         let custody =
             super::custody::open(&settings, &ports.aws_identity, Arc::clone(&store), Arc::clone(&entropy));
         let custody = Arc::new(custody.await?);

@@ -33,6 +33,8 @@ pub struct PostgresSettings {
     pub password: Option<PasswordSource>,
     /// `None` only on this machine.
     pub tls: Option<PostgresTls>,
+    /// The address says that there is to be none.
+    pub refuses_tls: bool,
     /// At least 2: one is kept for units of work.
     pub max_connections: u32,
     /// Takes a server that says that it does not sync what it commits.
@@ -122,6 +124,11 @@ impl PostgresHost {
             }
         }
     }
+
+    /// A Unix socket?
+    pub const fn is_socket(&self) -> bool {
+        matches!(self, Self::Socket(..))
+    }
 }
 
 impl std::fmt::Display for PostgresHost {
@@ -166,6 +173,7 @@ impl PostgresSettings {
             database: decoded(url.path().trim_start_matches('/'), "database")?,
             password,
             tls: tls_of(&host, ssl_mode.as_deref())?,
+            refuses_tls: ssl_mode.as_deref() == Some("disable"),
             host,
             max_connections: USUAL_CONNECTIONS,
             trust_server_durability: false,

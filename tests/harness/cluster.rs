@@ -71,7 +71,7 @@ impl Cluster {
         primary.await_standby();
         let wire = Wire::to(primary.postgres.port()).await;
         let url = format!("postgres://tidegate@127.0.0.1:{}/{database}", wire.port());
-        let replica = |_| setup().named(ISSUER).store(&url).start();
+        let replica = |_| setup().named(ISSUER).shared(&url).start();
         Self { replicas: (0..count).map(replica).collect(), wire, primary, standby }
     }
 

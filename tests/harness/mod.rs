@@ -24,6 +24,6 @@ pub(crate) mod tools;
 pub(crate) mod web_identity;
 pub(crate) mod wire;
 
-pub(crate) use broker::{Broker, Setup};
+pub(crate) use broker::{Broker, Setup, StoreKind, on_both_stores};
 pub(crate) use issuer::OidcProvider;
 pub(crate) use people::Company;

@@ -133,6 +133,10 @@ const RULES: &[Rule] = &[
                 "exchange::RateSettings",
                 "custody::KekSource",
                 "custody::KmsKey",
+                "store::StoreSettings",
+                "store::PostgresSettings",
+                "store::PostgresTls",
+                "store::PasswordSource",
             ],
         )
     },
