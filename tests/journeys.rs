@@ -32,6 +32,8 @@ mod journeys {
     mod exec;
     mod full_disk;
     mod issuer_key_rotation;
+    mod key_custody;
+    mod key_custody_kms;
     mod kill_nine;
     mod notification_signature;
     mod replicas_under_faults;

@@ -3,6 +3,7 @@
 mod aws;
 mod breakglass;
 mod broker;
+mod custody;
 mod grants;
 mod issuers;
 mod server;

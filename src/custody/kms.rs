@@ -1,7 +1,7 @@
 //! The one place that talks to AWS KMS. It is called at start, when the key-encryption key is changed, and when another
 //! replica has changed it: never for a token.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -34,7 +34,7 @@ pub struct KmsSettings {
     /// `keys.kms_endpoint`: instead of the region's own.
     pub endpoint: Option<String>,
     /// `aws.ca_file`: PEM that is trusted instead of the system's roots.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// These instead of AWS's default chain: for tests and stand-ins.
     pub credentials: Option<Credentials>,
     /// `audit.origin`, which never changes in the life of a log.
@@ -145,17 +145,13 @@ impl Kms {
 }
 
 async fn base(settings: &KmsSettings, region: Region) -> Result<Builder, ConnectError> {
-    let http = http_client(settings.ca_file.as_deref().map(Path::new))?;
-    Ok(match &settings.credentials {
-        Some(credentials) => Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(credentials.clone())
-            .http_client(http),
-        None => {
-            let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region);
-            Builder::from(&loader.load().await)
-        }
-    })
+    let http = http_client(settings.ca_file.as_deref())?;
+    if let Some(credentials) = &settings.credentials {
+        let fixed = Builder::new().credentials_provider(credentials.clone()).http_client(http);
+        return Ok(fixed.behavior_version(BehaviorVersion::latest()));
+    }
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region);
+    Ok(Builder::from(&loader.load().await))
 }
 
 /// "Full jitter", so that replicas that start together do not come back together. Without chance, the whole pause.

@@ -211,6 +211,17 @@ mod tests {
         }
     }
 
+    /// Made by another implementation from the description above: what was sealed by any release opens.
+    #[test]
+    fn a_blob_of_the_first_release_opens() {
+        let blob = "012d919a29ed009cfd000102030405060708090a0b68f380067c7dbc6a469ab65df138bf1f3b2aaeb44fc064";
+        let blob: Vec<u8> =
+            (0..blob.len()).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap()).collect();
+        let kek = Kek::from_bytes(&[7; 32]).unwrap();
+        assert_eq!(kek.id().to_string(), "2d919a29ed009cfd");
+        assert_eq!(&**kek.open("token", &kid("k1"), &blob).unwrap(), b"private");
+    }
+
     #[test]
     fn it_opens_for_its_own_key_and_hides_it_meanwhile() {
         let (kek, blob) = sealed();

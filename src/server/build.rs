@@ -26,7 +26,7 @@ use crate::http::{
     MetadataDoor, OauthDoor, Operators, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
 };
 use crate::issuance::JwtIssuer;
-use crate::keys::{self, KekRing, KeyService, RsaKey, Schedule};
+use crate::keys::{self, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
 use crate::notify::service::Notifier;
 use crate::people::People;
@@ -61,7 +61,7 @@ pub(super) struct Rooms {
     certificates: Option<Certificates>,
     policy_fault: Mutex<String>,
     pub(super) config_digest: Fingerprint,
-    keks: Arc<KekRing>,
+    operators: Operators,
     server: ServerSettings,
     metadata: Metadata,
 }
@@ -82,7 +82,7 @@ impl Rooms {
         let audit =
             AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         super::custody::tell(&custody, &settings);
-        let keks = custody.ring();
+        let operators = Operators::new(custody.ring());
         let keys = Arc::new(key_service(&settings, &store, &audit, custody, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
@@ -166,7 +166,7 @@ impl Rooms {
                 .map(|(files, live)| Certificates::new(files, live)),
             policy_fault: Mutex::default(),
             config_digest: settings.digest,
-            keks,
+            operators,
             server: settings.server,
             metadata,
         })
@@ -237,8 +237,9 @@ impl Rooms {
 
     pub(super) fn ops_door(&self, metrics: PrometheusHandle) -> Arc<OpsDoor> {
         let readiness = Readiness::new(self.audit.clone(), self.keys.ring(), Arc::clone(&self.federation));
-        let operators = Operators::new(Arc::clone(&self.keks));
-        Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operators, Arc::clone(&self.clock)))
+        let (keys, operators, clock) =
+            (Arc::clone(&self.keys), self.operators.clone(), Arc::clone(&self.clock));
+        Arc::new(OpsDoor::new(readiness, metrics, keys, operators, clock))
     }
 }
 

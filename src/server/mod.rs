@@ -42,7 +42,7 @@ pub enum StartError {
     Kek(#[from] crate::custody::CustodyError),
     /// The log's key.
     #[error("the log's key cannot be opened: {0}")]
-    LogKey(#[from] crate::keys::LogKeyError),
+    LogKey(crate::keys::LogKeyError),
     /// The token keys.
     #[error("the token keys cannot be opened: {0}")]
     Keys(#[from] crate::keys::KeyServiceError),
@@ -73,6 +73,15 @@ pub enum StartError {
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+}
+
+impl From<crate::keys::LogKeyError> for StartError {
+    fn from(error: crate::keys::LogKeyError) -> Self {
+        match error {
+            crate::keys::LogKeyError::Custody(error) => Self::Kek(error),
+            other => Self::LogKey(other),
+        }
+    }
 }
 
 /// A broker that serves.

@@ -57,7 +57,7 @@ impl OperatorKey {
 
 /// Checks operators' requests: whoever holds any key-encryption key of this broker is an operator. There are two of them
 /// while one is being changed for another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Operators(Arc<KekRing>);
 
 impl Operators {
