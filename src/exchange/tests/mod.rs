@@ -2,5 +2,6 @@
 
 mod deliveries;
 mod elevations;
+mod replicas;
 mod sts;
 mod world;
