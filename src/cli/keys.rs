@@ -145,7 +145,7 @@ async fn keks(settings: &Settings) -> anyhow::Result<Vec<Arc<Kek>>> {
         let keks = read.map(|kek| kek.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         return Ok(KekRing::new(keks).all());
     }
-    let store = crate::store::open_beside(&settings.store.url).await?;
+    let store = crate::store::open_beside_with(&settings.store).await?;
     let entropy = Arc::new(SystemEntropy::new());
     let custody = server::custody::open(settings, &AwsIdentity::DefaultChain, store, entropy).await?;
     Ok(custody.ring().all())

@@ -32,7 +32,7 @@ pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
 
 use crate::audit::{AuditLog, Receipt};
 use crate::breakglass::service::BreakGlass;
-use crate::clock::{Clock, HighWater, Moment};
+use crate::clock::{Clock, Heard, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, GrantKind, Lifetime};
 use crate::ids::{ElevationId, RequestId, Scope};
@@ -140,6 +140,8 @@ pub struct Services {
     pub locks: Arc<LockBook>,
     /// Whether the clock can be right.
     pub high_water: Arc<HighWater>,
+    /// Whether what is in memory may be decided on.
+    pub heard: Arc<Heard>,
     /// Which windows are open.
     pub break_glass: Arc<BreakGlass>,
 }

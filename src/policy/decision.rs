@@ -38,7 +38,7 @@ impl fmt::Display for Author {
     }
 }
 
-/// Which policy sets decided: one digest over both authors' texts and the schema.
+/// Which policy sets decided: one digest over both authors' texts.
 pub type PolicyDigest = Fingerprint;
 
 /// A policy that took part in a decision, such as `customer/workloads.cedar#orders`.

@@ -74,11 +74,14 @@ impl PolicyEngine {
         Ok(Some(digest))
     }
 
-    /// The texts of the folder, when they are valid for this broker. They are not put in force.
-    pub fn read_folder(&self) -> Result<PolicyTexts, LoadError> {
-        let sources = Sources::read(&self.dir)?;
-        Loaded::new(&sources, &self.catalog)?;
-        PolicyTexts::of(&sources)
+    /// The texts of the folder, whether or not they are in force.
+    pub fn folder(&self) -> Result<PolicyTexts, LoadError> {
+        PolicyTexts::of(&Sources::read(&self.dir)?)
+    }
+
+    /// Are they valid for this broker?
+    pub fn check(&self, texts: &PolicyTexts) -> Result<(), LoadError> {
+        Loaded::new(&texts.sources()?, &self.catalog).map(drop)
     }
 
     /// Puts texts in force that another replica read, when they are valid for this broker; else the old ones stay.
@@ -94,6 +97,12 @@ impl PolicyEngine {
     pub async fn other_than(&self, digest: PolicyDigest) {
         // The sender lives as long as this.
         let _ = self.news.subscribe().wait_for(|live| *live != digest).await;
+    }
+
+    /// How many wait in [`other_than`](Self::other_than).
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.news.receiver_count()
     }
 
     fn put_in_force(&self, loaded: Loaded) {

@@ -19,6 +19,7 @@ mod permit_for_test;
 mod question;
 mod reads;
 mod schema;
+pub mod service;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,10 @@
-//! Policy sets as one text, for replicas that decide by the same ones: every file with its author and name, and the schema
-//! that it was validated against.
+//! Policy sets as one text, for replicas that decide by the same ones: every file with its author and name.
 
 use serde::{Deserialize, Serialize};
 
 use super::decision::{Author, PolicyDigest};
 use super::fault::{Fault, LoadError};
-use super::schema::SCHEMA_TEXT;
 use super::source::{SourceFile, Sources};
-use crate::secret::Fingerprint;
 
 /// Valid policy sets, as they are handed from one replica to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +16,6 @@ pub struct PolicyTexts {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
-    schema: Fingerprint,
     authors: Vec<Author>,
     files: Vec<KeptFile>,
 }
@@ -39,11 +35,7 @@ impl PolicyTexts {
             name: file.name.clone(),
             text: file.text.clone(),
         };
-        let kept = Kept {
-            schema: Fingerprint::of(SCHEMA_TEXT.as_bytes()),
-            authors: sources.authors.clone(),
-            files: sources.files.iter().map(file).collect(),
-        };
+        let kept = Kept { authors: sources.authors.clone(), files: sources.files.iter().map(file).collect() };
         let text = serde_json::to_string(&kept).map_err(|error| fault(error.to_string()))?;
         Ok(Self { digest: sources.digest(), text })
     }
@@ -51,7 +43,7 @@ impl PolicyTexts {
     /// As kept under `digest`. Whether they are valid here shows when they are put in force.
     ///
     /// # Errors
-    /// They are not what the digest says, or were written for another schema: another version of the broker did that.
+    /// They are not what the digest says.
     pub fn read(digest: PolicyDigest, text: String) -> Result<Self, LoadError> {
         let texts = Self { digest, text };
         let found = texts.sources()?.digest();
@@ -61,7 +53,7 @@ impl PolicyTexts {
         Err(fault(format!("the texts that are kept as {digest} have the digest {found} here")))
     }
 
-    /// Over schema and texts.
+    /// Over all of them.
     pub const fn digest(&self) -> PolicyDigest {
         self.digest
     }
@@ -76,9 +68,6 @@ impl PolicyTexts {
             // Not the parser's message: it may quote a policy.
             fault(format!("cannot be read at line {}, column {}", error.line(), error.column()))
         })?;
-        if kept.schema != Fingerprint::of(SCHEMA_TEXT.as_bytes()) {
-            return Err(fault("were written for another version's schema".to_owned()));
-        }
         let file = |file: KeptFile| SourceFile { author: file.author, name: file.name, text: file.text };
         Ok(Sources { files: kept.files.into_iter().map(file).collect(), authors: kept.authors })
     }
