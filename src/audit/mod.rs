@@ -14,6 +14,7 @@ pub mod proof;
 mod reader;
 mod receipt;
 mod service;
+mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tile;
@@ -29,4 +30,5 @@ pub use event::{
 };
 pub use reader::ReadError;
 pub use receipt::Receipt;
-pub use service::{AuditLog, Effect, Overtaken, RecordError, StillTrue, Submission};
+pub use service::{AuditLog, LockFollower};
+pub use submission::{Effect, NewPolicySet, Overtaken, RecordError, StillTrue, Submission};

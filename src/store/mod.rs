@@ -9,6 +9,7 @@ mod conformance;
 #[cfg(test)]
 mod fixture;
 mod postgres;
+mod replicas;
 #[cfg(test)]
 pub(crate) mod samples;
 mod settings;
@@ -24,6 +25,7 @@ pub use breakglass::{
     AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
+pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
 
 pub use settings::{
     PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
@@ -147,7 +149,7 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store: BreakGlassStore + ReplicaStore + Send + Sync + std::fmt::Debug + 'static {
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -170,7 +172,7 @@ pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: BreakGlassUnit + Send {
+pub trait UnitOfWork: BreakGlassUnit + ReplicaUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it

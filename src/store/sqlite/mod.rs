@@ -5,6 +5,7 @@ mod breakglass;
 mod checkpoint;
 mod claims;
 mod files;
+mod replicas;
 mod rows;
 mod statements;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 use self::claims::ClaimRow;
 use self::files::{FileIdentity, ProcessLock};
+use self::replicas::Leases;
 use self::rows::{broken, signed};
 use self::unit::Writer;
 use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
@@ -44,6 +46,7 @@ pub(super) struct SqliteStore {
     readers: SqlitePool,
     /// Empty beside a broker: commands write too little to matter. Ends with the store.
     checkpoints: JoinSet<()>,
+    leases: Leases,
     /// Held as long as the store lives.
     _lock: Option<ProcessLock>,
 }
@@ -77,7 +80,7 @@ impl SqliteStore {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().pragma("query_only", "1"));
         let writer = Writer::new(path, identity, options);
-        Ok(Self { writer, readers, checkpoints: JoinSet::new(), _lock: lock })
+        Ok(Self { writer, readers, checkpoints: JoinSet::new(), leases: Leases::default(), _lock: lock })
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
@@ -198,6 +201,7 @@ async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), StoreEr
     let all = vec![
         migration(1, "first", include_str!("migrations/0001_first.sql")),
         migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
+        migration(3, "replicas", include_str!("migrations/0003_replicas.sql")),
     ];
     // `run` takes anything that can be acquired, which keeps this future from being `Send`.
     let done = Migrator::with_migrations(all).run_direct(None, connection, false).await;
