@@ -5,7 +5,6 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::replicas::Moved;
 use super::rows::{broken, moment};
 use super::unit::PostgresUnit;
 use crate::ids::Kid;
@@ -27,10 +26,7 @@ impl CustodyStore for PostgresStore {
 impl PostgresUnit {
     async fn reseal(&mut self, kid: &Kid, sealed: &[u8]) -> Result<(), StoreError> {
         let query = sqlx::query(RESEAL).bind(kid.as_str().to_owned()).bind(sealed.to_vec());
-        match self.run(query).await? {
-            0 => Ok(()),
-            _ => self.move_mark(Moved::Keys).await,
-        }
+        self.run_marked(query, |marks| &mut marks.keys).await.map(drop)
     }
 }
 

@@ -1,10 +1,16 @@
-//! What replicas share, in PostgreSQL: marks in the head's row, leases in a table.
+//! What replicas share, in PostgreSQL: marks beside the head, leases, policy sets, and a word when a mark has moved.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::Row as _;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::sync::Notify;
 
 use super::PostgresStore;
 use super::breakglass::LOCKS;
+use super::connect::Dialer;
 use super::rows::{self, broken};
 use super::statements;
 use super::unit::PostgresUnit;
@@ -12,24 +18,77 @@ use crate::locks::Lock;
 use crate::secret::Fingerprint;
 use crate::store::{KeyRow, Lease, Marks, Pulse, ReplicaStore, ReplicaUnit, StoreError};
 
+const CHANNEL: &str = "tidegate";
+/// Silence after which the listener asks whether the server is still there.
+const QUIET: Duration = Duration::from_secs(15);
+/// Between attempts to listen again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 const POLICY_SET: &str = "SELECT text FROM policy_set WHERE digest = $1";
 const KEEP_POLICY_SET: &str =
     "INSERT INTO policy_set (digest, text) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING";
-const USE_POLICY_SET: &str = "UPDATE log_head SET policy = $1 WHERE id = 1";
-/// One row for each work: whoever finds it free, over, or their own has it until `$4`.
-const LEASE: &str = "INSERT INTO lease AS held (name, holder, until) VALUES ($1, $2, $4) \
+const LEASE: &str = "SELECT holder, until FROM lease WHERE name = $1";
+const TAKE_LEASE: &str = "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) \
      ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-     WHERE held.holder = excluded.holder OR held.until <= $3";
-const MOVE_LOCKS: &str = "UPDATE log_head SET locks_mark = locks_mark + 1 WHERE id = 1";
-const MOVE_KEYS: &str = "UPDATE log_head SET keys_mark = keys_mark + 1 WHERE id = 1";
-const MOVE_ELEVATIONS: &str = "UPDATE log_head SET elevations_mark = elevations_mark + 1 WHERE id = 1";
+     WHERE lease.holder = excluded.holder OR lease.until <= $4";
 
-/// Which mark moves.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Moved {
-    Locks,
-    Keys,
-    Elevations,
+/// Wakes [`ReplicaStore::hint`]. One word may stand for many.
+#[derive(Debug, Default)]
+pub(super) struct News(Notify);
+
+/// Listens until it is aborted, on a connection beside the pool; each time with the password of that moment.
+pub(super) async fn listen(dialer: Dialer, news: Arc<News>) {
+    loop {
+        if let Err(cause) = listen_once(&dialer, &news).await {
+            tracing::debug!(%cause, "nothing is heard of other replicas at once; the store is asked each second");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn listen_once(dialer: &Dialer, news: &News) -> Result<(), StoreError> {
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(dialer.limits().connect);
+    let pool = pool.connect_with(dialer.options().await?).await.map_err(broken)?;
+    let mut listener = PgListener::connect_with(&pool).await.map_err(broken)?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await.map_err(broken)?;
+    // Something may have been said before.
+    news.0.notify_one();
+    loop {
+        match tokio::time::timeout(QUIET, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => news.0.notify_one(),
+            // It would connect by itself, with the password that it was given.
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(broken(error)),
+            Err(_) => {
+                let asked = sqlx::query("SELECT 1").execute(&mut listener);
+                let late = |_| StoreError::Unavailable("PostgreSQL did not answer in time".to_owned());
+                tokio::time::timeout(dialer.limits().call, asked).await.map_err(late)?.map_err(broken)?;
+            }
+        }
+    }
+}
+
+impl PostgresStore {
+    /// A reader looks first: a lease is asked for each second, and mostly nothing is to be changed.
+    async fn take_lease(&self, lease: Lease<'_>) -> Result<bool, StoreError> {
+        let (name, holder) = (lease.name.to_owned(), lease.holder.to_string());
+        let found = self.pool.read(|| sqlx::query(LEASE).bind(name.clone())).await?;
+        let until = lease.at.plus(lease.span);
+        if let Some(row) = found.first() {
+            let is_ours = row.try_get::<&str, _>("holder").map_err(broken)? == holder;
+            let ends = rows::moment(row, "until")?.unwrap_or(lease.at);
+            if is_ours && ends > until.minus(lease.span / 4) {
+                return Ok(true);
+            }
+            if !is_ours && ends > lease.at {
+                return Ok(false);
+            }
+        }
+        let query = sqlx::query(TAKE_LEASE).bind(name).bind(holder);
+        let query = query.bind(until.unix_millis()).bind(lease.at.unix_millis());
+        Ok(self.write_alone(query).await? > 0)
+    }
 }
 
 impl ReplicaStore for PostgresStore {
@@ -46,16 +105,11 @@ impl ReplicaStore for PostgresStore {
     }
 
     fn hint(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
+        Box::pin(self.news.0.notified())
     }
 
     fn lease<'a>(&'a self, lease: Lease<'a>) -> BoxFuture<'a, Result<bool, StoreError>> {
-        let query = sqlx::query(LEASE)
-            .bind(lease.name.to_owned())
-            .bind(lease.holder.to_string())
-            .bind(lease.at.unix_millis())
-            .bind(lease.at.plus(lease.span).unix_millis());
-        Box::pin(async { Ok(self.write_alone(query).await? > 0) })
+        Box::pin(self.take_lease(lease))
     }
 
     fn policy_set(&self, digest: Fingerprint) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
@@ -67,36 +121,18 @@ impl ReplicaStore for PostgresStore {
 }
 
 impl PostgresUnit {
-    /// In the same transaction as what it stands for.
-    pub(super) async fn move_mark(&mut self, moved: Moved) -> Result<(), StoreError> {
-        self.lock_head().await?;
-        let (mark, statement) = match moved {
-            Moved::Locks => (&mut self.marks.locks, MOVE_LOCKS),
-            Moved::Keys => (&mut self.marks.keys, MOVE_KEYS),
-            Moved::Elevations => (&mut self.marks.elevations, MOVE_ELEVATIONS),
-        };
-        *mark += 1;
-        self.run(sqlx::query(statement)).await.map(drop)
-    }
-
     async fn publish(&mut self, digest: &Fingerprint, text: &str) -> Result<(), StoreError> {
         self.lock_head().await?;
-        let bytes = digest.as_bytes().to_vec();
-        self.run(sqlx::query(KEEP_POLICY_SET).bind(bytes.clone()).bind(text.to_owned())).await?;
-        self.run(sqlx::query(USE_POLICY_SET).bind(bytes)).await?;
-        self.marks.policy = Some(*digest);
+        let query = sqlx::query(KEEP_POLICY_SET).bind(digest.as_bytes().to_vec()).bind(text.to_owned());
+        self.run(query).await?;
+        self.lock_head().await?.left.marks.policy = Some(*digest);
         Ok(())
-    }
-
-    async fn read_marks(&mut self) -> Result<Marks, StoreError> {
-        self.lock_head().await?;
-        Ok(self.marks)
     }
 }
 
 impl ReplicaUnit for PostgresUnit {
     fn marks(&mut self) -> BoxFuture<'_, Result<Marks, StoreError>> {
-        Box::pin(self.read_marks())
+        Box::pin(async { self.lock_head().await.map(|head| head.left.marks) })
     }
 
     fn locks(&mut self) -> BoxFuture<'_, Result<Vec<Lock>, StoreError>> {

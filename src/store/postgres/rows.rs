@@ -48,12 +48,12 @@ pub(super) fn head(row: &PgRow) -> Result<LogHead, StoreError> {
 
 pub(super) fn marks(row: &PgRow) -> Result<Marks, StoreError> {
     let count = |column: &str| stored::unsigned(row.try_get(column).map_err(broken)?);
-    let policy: Option<&[u8]> = row.try_get("policy").map_err(broken)?;
+    let policy: Option<Vec<u8>> = row.try_get("policy").map_err(broken)?;
     Ok(Marks {
         locks: count("locks_mark")?,
         keys: count("keys_mark")?,
         elevations: count("elevations_mark")?,
-        policy: policy.map(|bytes| stored::fingerprint(bytes, "policy")).transpose()?,
+        policy: policy.map(|digest| stored::fingerprint(&digest, "policy")).transpose()?,
     })
 }
 

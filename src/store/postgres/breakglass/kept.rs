@@ -8,7 +8,6 @@ use crate::ids::LockId;
 use crate::locks::Lock;
 use crate::secret::Fingerprint;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::replicas::Moved;
 use crate::store::postgres::rows::{self, broken, only, to_json};
 use crate::store::postgres::unit::PostgresUnit;
 use crate::store::{AnswerRow, RevokedToken, StoreError};
@@ -101,15 +100,12 @@ impl PostgresUnit {
             .bind(lock.id.to_string())
             .bind(lock.until.map(Moment::unix_millis))
             .bind(to_json(lock, "a lock")?);
-        self.run(query).await?;
-        self.move_mark(Moved::Locks).await
+        self.run_marked(query, |marks| &mut marks.locks).await.map(drop)
     }
 
     pub(super) async fn remove_lock(&mut self, id: &LockId) -> Result<(), StoreError> {
-        match self.run(sqlx::query(DELETE_LOCK).bind(id.to_string())).await? {
-            0 => Ok(()),
-            _ => self.move_mark(Moved::Locks).await,
-        }
+        let query = sqlx::query(DELETE_LOCK).bind(id.to_string());
+        self.run_marked(query, |marks| &mut marks.locks).await.map(drop)
     }
 
     pub(super) async fn add_revoked(&mut self, token: &RevokedToken) -> Result<(), StoreError> {

@@ -16,33 +16,19 @@ CREATE TABLE log_node (
     PRIMARY KEY (level, idx)
 );
 
--- One row. Whoever holds its lock appends.
+-- One row. Whoever holds its lock appends. Behind the head of the log stands what replicas watch; `policy` is the digest of
+-- the policy sets that decide, NULL where none were published.
 CREATE TABLE log_head (
-    id      smallint PRIMARY KEY CHECK (id = 1),
-    size    bigint NOT NULL CHECK (size >= 0),
-    peaks   bytea NOT NULL CHECK (octet_length(peaks) % 32 = 0),
-    last_at bigint,
-    -- What replicas watch, in the row that every commit reads anyway.
+    id              smallint PRIMARY KEY CHECK (id = 1),
+    size            bigint NOT NULL CHECK (size >= 0),
+    peaks           bytea NOT NULL CHECK (octet_length(peaks) % 32 = 0),
+    last_at         bigint,
     locks_mark      bigint NOT NULL DEFAULT 0,
     keys_mark       bigint NOT NULL DEFAULT 0,
     elevations_mark bigint NOT NULL DEFAULT 0,
-    -- Digest of the policy sets that decide; NULL where none were published.
-    policy          bytea CHECK (octet_length(policy) = 32)
+    policy          bytea CHECK (policy IS NULL OR octet_length(policy) = 32)
 ) WITH (fillfactor = 10);
 INSERT INTO log_head (id, size, peaks, last_at) VALUES (1, 0, '', NULL);
-
--- Every policy set that was published, by its digest.
-CREATE TABLE policy_set (
-    digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
-    text   text COLLATE "C" NOT NULL
-);
-
--- Work that one replica does for all.
-CREATE TABLE lease (
-    name   text COLLATE "C" PRIMARY KEY,
-    holder text COLLATE "C" NOT NULL,
-    until  bigint NOT NULL
-);
 
 -- Single-use tokens that were presented, until their age alone refuses them. `token` is the first half of
 -- SHA-256(issuer, key), each with its length before it. The primary key is what makes a token single-use on every
@@ -139,3 +125,16 @@ CREATE TABLE high_water (
     id smallint PRIMARY KEY CHECK (id = 1),
     at bigint NOT NULL
 );
+
+-- Every policy set that was published, by its digest.
+CREATE TABLE policy_set (
+    digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+    text   text COLLATE "C" NOT NULL
+);
+
+-- Work that one replica does for all, and who until when.
+CREATE TABLE lease (
+    name   text COLLATE "C" PRIMARY KEY,
+    holder text COLLATE "C" NOT NULL,
+    until  bigint NOT NULL
+) WITH (fillfactor = 10);
