@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn a_blob_of_the_first_release_opens() {
         let blob = "012d919a29ed009cfd000102030405060708090a0b68f380067c7dbc6a469ab65df138bf1f3b2aaeb44fc064";
-        let blob: Vec<u8> =
-            (0..blob.len()).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap()).collect();
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let blob: Vec<u8> = blob.as_bytes().chunks(2).map(byte).collect();
         let kek = Kek::from_bytes(&[7; 32]).unwrap();
         assert_eq!(kek.id().to_string(), "2d919a29ed009cfd");
         assert_eq!(&**kek.open("token", &kid("k1"), &blob).unwrap(), b"private");
