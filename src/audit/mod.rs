@@ -13,6 +13,7 @@ pub mod merkle;
 pub mod proof;
 mod reader;
 mod receipt;
+mod saved;
 mod service;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,4 +30,5 @@ pub use event::{
 };
 pub use reader::ReadError;
 pub use receipt::Receipt;
+pub use saved::{compare_with, root_of, verifier_key_of};
 pub use service::{AuditLog, Effect, Overtaken, RecordError, StillTrue, Submission};

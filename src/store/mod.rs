@@ -6,11 +6,14 @@
 mod breakglass;
 #[cfg(test)]
 mod conformance;
+mod copy;
 #[cfg(test)]
 mod fixture;
+mod inspect;
 mod postgres;
 #[cfg(test)]
 pub(crate) mod samples;
+mod schema;
 mod settings;
 mod sqlite;
 mod stored;
@@ -25,6 +28,9 @@ pub use breakglass::{
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
 
+pub use copy::{Copied, CopyError, Step, copy};
+pub use inspect::{Backend, Inspection, ServerFacts, TableFacts, inspect, migrate, open_to_look};
+pub use schema::{SchemaState, SchemaStep};
 pub use settings::{
     PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
 };

@@ -72,6 +72,7 @@ const RULES: &[Rule] = &[
     Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
+    Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),

@@ -3,6 +3,8 @@
 
 mod breakglass;
 mod connect;
+mod end;
+mod inspect;
 mod pool;
 mod rows;
 mod schema;
@@ -13,12 +15,15 @@ mod unit;
 
 use futures_util::future::BoxFuture;
 
+pub(super) use self::end::PostgresEnd;
+pub(super) use self::inspect::inspect;
+pub(super) use self::schema::migrate;
 use self::connect::{Dialer, LIMITS, Limits, Server};
 use self::pool::{Lane, Pool};
 use self::rows::signed;
 use self::unit::PostgresUnit;
 use super::settings::PostgresSettings;
-use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
+use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};
 use crate::clock::Moment;
 
 /// One database.
@@ -90,7 +95,7 @@ impl Store for PostgresStore {
     fn head(&self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
         Box::pin(async {
             let found = self.pool.read(|| sqlx::query(statements::HEAD)).await?;
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            let row = found.first().ok_or_else(stored::no_head)?;
             rows::head(row)
         })
     }

@@ -14,7 +14,7 @@ use super::statements::{self, pieces};
 use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::store::stored::{ClaimKey, claim_key};
-use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork};
+use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork, stored};
 
 /// `BEGIN` is sent with what is asked first. Whatever decides on what it has read takes the head's row lock before:
 /// appending, changing an elevation, looking whether one still stands or a request was answered. So those units run one
@@ -78,11 +78,11 @@ impl PostgresUnit {
             } else {
                 self.begin(statements::BEGIN_WITH_HEAD).await?
             };
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            let row = found.first().ok_or_else(stored::no_head)?;
             let head = rows::head(row)?;
             self.head = Some((head.size, head));
         }
-        self.head.as_ref().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))
+        self.head.as_ref().ok_or_else(stored::no_head)
     }
 
     /// Durable when this returns `Ok`.
