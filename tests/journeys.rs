@@ -37,6 +37,7 @@ mod journeys {
     mod sdk_doors;
     mod sdk_private_authority;
     mod secrets_stay_inside;
+    mod session_policy_never_widens;
     mod stranger;
     mod token_exchange_clients;
     mod workload_to_jwt;

@@ -93,6 +93,9 @@ pub enum CredentialRecord {
         /// How much of the packed-size limit the session policy and tags took, as AWS reported it.
         #[serde(skip_serializing_if = "Option::is_none")]
         packed_policy_percent: Option<i32>,
+        /// SHA-256 of the policy by which the caller narrowed the session, as it was sent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        narrowed_by: Option<Fingerprint>,
     },
 }
 

@@ -75,7 +75,7 @@ impl Rooms {
         ports: Ports,
     ) -> Result<Self, StartError> {
         let (clock, entropy) = (ports.clock, ports.entropy);
-        let store = store::open(&settings.store.url).await?;
+        let store = store::open_with(&settings.store).await?;
         let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
         let origin = &settings.audit.origin;
         let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;

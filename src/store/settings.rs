@@ -33,6 +33,8 @@ pub struct PostgresSettings {
     pub password: Option<PasswordSource>,
     /// `None` only on this machine.
     pub tls: Option<PostgresTls>,
+    /// The address says that there is to be none.
+    pub refuses_tls: bool,
     /// At least 2: one is kept for units of work.
     pub max_connections: u32,
     /// Takes a server that says that it does not sync what it commits.
@@ -122,6 +124,11 @@ impl PostgresHost {
             }
         }
     }
+
+    /// A Unix socket?
+    pub const fn is_socket(&self) -> bool {
+        matches!(self, Self::Socket(..))
+    }
 }
 
 impl std::fmt::Display for PostgresHost {
@@ -166,6 +173,7 @@ impl PostgresSettings {
             database: decoded(url.path().trim_start_matches('/'), "database")?,
             password,
             tls: tls_of(&host, ssl_mode.as_deref())?,
+            refuses_tls: ssl_mode.as_deref() == Some("disable"),
             host,
             max_connections: USUAL_CONNECTIONS,
             trust_server_durability: false,
@@ -200,7 +208,10 @@ impl Parameters {
                 }
                 _ => {
                     // Not quoted: a mistyped address can have anything here.
-                    return fault("it has a parameter that is not supported", "`sslmode`, `host` and `user` are");
+                    return fault(
+                        "it has a parameter that is not supported",
+                        "`sslmode`, `host` and `user` are",
+                    );
                 }
             }
         }
@@ -306,7 +317,9 @@ mod tests {
         assert_eq!(socket.host, PostgresHost::Socket("/run/postgresql".into(), 5432));
         assert_eq!((socket.tls, socket.user.as_str()), (None, "me"));
         assert!(StoreSettings::from_url("postgres:///x?host=/run&user=me&sslmode=verify-full").is_err());
-        for wrong in ["postgres://me@db/x?host=/run", "postgres:///x?host=/run", "postgres://me@db/x?user=you"] {
+        for wrong in
+            ["postgres://me@db/x?host=/run", "postgres:///x?host=/run", "postgres://me@db/x?user=you"]
+        {
             assert!(StoreSettings::from_url(wrong).is_err(), "{wrong}");
         }
     }

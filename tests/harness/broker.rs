@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,13 +14,43 @@ use tempfile::TempDir;
 
 use super::http::{self, Answer};
 use super::issuer::SUBJECT;
+use super::postgres::Postgres;
 use super::process::Running;
 
 /// A free port is only probably free a moment later: another process may have been given it.
 const TRIES: usize = 5;
 
+/// Where a broker keeps its state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StoreKind {
+    /// In its folder.
+    Sqlite,
+    /// In a server of its own, which syncs what it commits.
+    Postgres,
+}
+
+/// Tests of the same journey on both stores: `on_both_stores! { one, another }`, each an `async fn(StoreKind)`.
+macro_rules! on_both_stores {
+    ($($journey:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $journey() {
+                super::$journey($crate::harness::StoreKind::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $journey() {
+                super::$journey($crate::harness::StoreKind::Postgres).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_stores;
+
 /// What the broker will be started with.
 pub(crate) struct Setup {
+    store: StoreKind,
     tables: String,
     limits: String,
     log_level: &'static str,
@@ -36,6 +67,7 @@ impl Setup {
         let permit =
             r#"permit (principal is Tidegate::Workload, action == Tidegate::Action::"issue", resource)"#;
         Self {
+            store: StoreKind::Sqlite,
             tables: String::new(),
             limits: "rate_per_ip = 100000\nburst_per_ip = 100000\n".to_owned(),
             log_level: "info",
@@ -45,6 +77,12 @@ impl Setup {
             scheme: "http",
             tls: "",
         }
+    }
+
+    /// Where it keeps its state; SQLite when nothing is said.
+    pub(crate) fn store(mut self, store: StoreKind) -> Self {
+        self.store = store;
+        self
     }
 
     /// Trusts the issuer at `url` for the audience `tidegate`; `more` are further lines of its table.
@@ -163,14 +201,22 @@ impl Setup {
     pub(crate) fn start(self) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         self.lay_out(folder.path());
+        let (server, store) = match self.store {
+            StoreKind::Sqlite => (None, "sqlite:tidegate.db".to_owned()),
+            StoreKind::Postgres => {
+                let server = Postgres::builder().durable().start();
+                let url = server.url(&server.database());
+                (Some(Arc::new(server)), url)
+            }
+        };
         let mut complaint = String::new();
         for _ in 0..TRIES {
             let port = free_port();
-            fs::write(folder.path().join("tidegate.toml"), self.config(port)).unwrap();
+            fs::write(folder.path().join("tidegate.toml"), self.config(port, &store)).unwrap();
             match serve(folder.path(), &self.env) {
                 Ok((process, ops)) => {
                     let url = format!("{}://127.0.0.1:{port}", self.scheme);
-                    return Broker { process: Some(process), url, ops, env: self.env, folder };
+                    return Broker { process: Some(process), url, ops, env: self.env, folder, server };
                 }
                 Err(why) if why.to_lowercase().contains("in use") => complaint = why,
                 Err(why) => panic!("{why}"),
@@ -191,7 +237,7 @@ impl Setup {
     }
 
     /// The public port is known before the start because it is part of the issuer's name.
-    fn config(&self, port: u16) -> String {
+    fn config(&self, port: u16, store: &str) -> String {
         let Self { limits, tables, log_level, scheme, tls, .. } = self;
         format!(
             r#"[server]
@@ -207,7 +253,7 @@ format = "json"
 level = "{log_level}"
 
 [store]
-url = "sqlite:tidegate.db"
+url = "{store}"
 
 [keys]
 kek_file = "kek"
@@ -230,6 +276,8 @@ pub(crate) struct Broker {
     ops: String,
     env: Vec<(String, String)>,
     folder: TempDir,
+    /// Ends after the broker.
+    server: Option<Arc<Postgres>>,
 }
 
 impl Broker {
@@ -245,6 +293,11 @@ impl Broker {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its PostgreSQL, if it has one.
+    pub(crate) fn postgres(&self) -> Option<&Arc<Postgres>> {
+        self.server.as_ref()
     }
 
     pub(crate) fn pid(&self) -> u32 {

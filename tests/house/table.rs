@@ -125,6 +125,10 @@ const RULES: &[Rule] = &[
                 "breakglass",
                 "notify",
                 "exchange::RateSettings",
+                "store::StoreSettings",
+                "store::PostgresSettings",
+                "store::PostgresTls",
+                "store::PasswordSource",
             ],
         )
     },

@@ -2,5 +2,6 @@
 
 mod deliveries;
 mod elevations;
+mod narrowing;
 mod sts;
 mod world;

@@ -36,7 +36,8 @@ pub(super) const FORGET_CLAIMS: &str = "DELETE FROM replay_claim WHERE token IN 
      WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// What the parameters of one statement may take. sqlx 0.9.0 does not set `TCP_NODELAY` (its issue 4335), and a statement
-/// that needs more than one TLS record (16 KiB) waits for the delayed acknowledgement of the first: about 40 ms.
+/// that needs more than one TLS record (16 KiB) waits for the delayed acknowledgement of the first: measured over TLS, 45 ms
+/// for 19 KB and 0.4 ms for 14.5 KB.
 pub(super) const MOST_BYTES: usize = 14_000;
 /// Of one claim: token and end, each with its length before it.
 pub(super) const CLAIM_BYTES: usize = 4 + 16 + 4 + 8;
