@@ -3,6 +3,7 @@
 mod elevations;
 mod kept;
 mod outbox;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -122,6 +122,9 @@ pub async fn migrate(settings: &StoreSettings, only_look: bool) -> Result<Schema
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::Postgres;
+    use crate::store::samples::{self, AT};
+    use crate::store::{open_beside_with, open_with};
 
     #[test]
     fn what_could_be_lost_is_said() {
@@ -139,5 +142,67 @@ mod tests {
         {
             assert!(unsafe_server.risks().concat().contains("a crash of the server can lose"));
         }
+    }
+
+    async fn ask_for_access(settings: &StoreSettings) {
+        let store = open_with(settings).await.unwrap();
+        let asked = samples::asked();
+        let mut unit = store.begin().await.unwrap();
+        unit.swap_elevation(&samples::new(&asked), AT).await.unwrap();
+        unit.put_messages(&[samples::message(samples::hook(1), &asked)]).await.unwrap();
+        unit.commit().await.unwrap();
+        // Beside the one that is open.
+        let found = inspect(settings).await.unwrap();
+        let rows = |name: &str| found.tables.iter().find(|table| table.name == name).unwrap().rows;
+        assert_eq!((found.open_elevations, rows("outbox"), rows("lock")), (1, Some(1), Some(0)));
+        assert_eq!(rows("log_entry"), None, "a long table is not counted");
+        assert!(found.has_head && found.schema.is_current());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_is_looked_at_beside_a_broker() {
+        let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start());
+        let file = folder.path().join("t.db");
+        ask_for_access(&StoreSettings::Sqlite(file.clone())).await;
+        let Backend::Sqlite { files } = inspect(&StoreSettings::Sqlite(file.clone())).await.unwrap().backend
+        else {
+            panic!("a file")
+        };
+        assert!(files.iter().any(|(path, bytes)| *path == file && *bytes > 0), "{files:?}");
+        let settings = server.settings(&server.database());
+        ask_for_access(&settings).await;
+        let found = inspect(&settings).await.unwrap();
+        assert!(found.tables.iter().all(|table| table.bytes.is_some()));
+        let Backend::Postgres(server) = found.backend else { panic!("a server") };
+        assert_eq!((server.fsync, server.full_page_writes, server.risks().len()), (false, true, 2));
+        assert!(!server.version.is_empty() && server.database_bytes > 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn migrating_twice_at_once_is_one_migration_and_looking_is_none() {
+        let server = Postgres::start();
+        let settings = server.settings(&server.database());
+        let look = migrate(&settings, true).await.unwrap();
+        assert!(look.version == 0 && !look.is_current());
+        assert!(open_beside_with(&settings).await.is_err(), "looking changes nothing");
+        let all = futures_util::future::join_all((0..4).map(|_| migrate(&settings, false))).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        let after = migrate(&settings, false).await.unwrap();
+        assert_eq!((after.version, after.is_current()), (after.wanted, true));
+        assert!(inspect(&settings).await.unwrap().has_head);
+    }
+
+    #[tokio::test]
+    async fn a_file_is_migrated_only_when_it_is_there_and_nobody_has_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StoreSettings::Sqlite(folder.path().join("t.db"));
+        assert!(matches!(migrate(&settings, false).await, Err(StoreError::Refused(_))));
+        assert!(matches!(migrate(&settings, true).await, Err(StoreError::Refused(_))));
+        let broker = open_with(&settings).await.unwrap();
+        let refusal = migrate(&settings, false).await.unwrap_err().to_string();
+        assert!(refusal.contains("in use by another broker"), "{refusal}");
+        assert!(migrate(&settings, true).await.unwrap().is_current());
+        drop(broker);
+        assert!(migrate(&settings, false).await.unwrap().is_current());
     }
 }

@@ -13,7 +13,8 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// Where sqlx notes what it has applied.
-pub(super) const APPLIED: &str = "SELECT version, description, checksum FROM _sqlx_migrations ORDER BY version";
+pub(super) const APPLIED: &str =
+    "SELECT version, description, checksum FROM _sqlx_migrations ORDER BY version";
 
 /// The schema of a store, as this program sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +152,8 @@ mod tests {
 
     #[test]
     fn one_that_serves_us_does_not_excuse_one_that_does_not() {
-        let found = [applied(1, "first"), applied(2, ""), applied(3, "third"), applied(4, "fourth (serves 1)")];
+        let found =
+            [applied(1, "first"), applied(2, ""), applied(3, "third"), applied(4, "fourth (serves 1)")];
         assert!(SchemaState::of(&ours(), &found).is_err());
     }
 
@@ -168,7 +170,13 @@ mod tests {
         let state = SchemaState::of(&ours(), &[applied(1, "first")]).unwrap();
         assert_eq!((state.version, state.wanted), (1, 2));
         assert_eq!(state.pending.iter().map(|step| step.version).collect::<Vec<_>>(), [2]);
-        assert!(state.must_be_current("t.db").unwrap_err().to_string().contains("`t.db`: its schema has version 1"));
+        assert!(
+            state
+                .must_be_current("t.db")
+                .unwrap_err()
+                .to_string()
+                .contains("`t.db`: its schema has version 1")
+        );
         let empty = SchemaState::of(&ours(), &[]).unwrap();
         assert_eq!((empty.version, empty.pending.len()), (0, 2));
     }

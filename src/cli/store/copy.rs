@@ -20,7 +20,7 @@ const NEXT: &str = "next:
 
 /// Arguments of `copy`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration file of the store to read
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG", required_unless_present = "from")]
     config: Option<PathBuf>,
@@ -76,7 +76,8 @@ fn words(step: Step) -> String {
 
 fn print(done: &Copied, out: &Output) -> anyhow::Result<()> {
     let root = BASE64.encode(done.root);
-    let rows: serde_json::Map<_, _> = done.rows.iter().map(|(name, rows)| ((*name).to_owned(), json!(rows))).collect();
+    let rows: serde_json::Map<_, _> =
+        done.rows.iter().map(|(name, rows)| ((*name).to_owned(), json!(rows))).collect();
     out.json(&json!({
         "entries": done.entries,
         "root": root,
@@ -91,7 +92,9 @@ fn print(done: &Copied, out: &Output) -> anyhow::Result<()> {
     for (name, rows) in &done.rows {
         out.line(format!("       {rows:>10}  {name}"))?;
     }
-    out.line("read back: every entry was hashed again and gives the source's root; every other row is the same")?;
+    out.line(
+        "read back: every entry was hashed again and gives the source's root; every other row is the same",
+    )?;
     if let Some(saved) = &done.checkpoint {
         out.line(format!("the log begins with the saved checkpoint of {} entries", saved.size))?;
     }

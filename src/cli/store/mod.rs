@@ -18,7 +18,7 @@ use crate::store::StoreSettings;
 
 /// Look at the store, bring its schema up to date, move it.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Say how the store is, beside a running broker or without one
     ///
     /// With a checkpoint that was saved earlier it finds a store that was restored from an older backup, and one that went
@@ -35,15 +35,17 @@ pub enum Command {
     ///
     /// Stop the broker first. Nothing is changed in the source. What was interrupted goes on when it is run again; until it
     /// has ended no broker starts on the target.
-    #[command(after_help = "Examples:\n  tidegate store copy --config old.toml --to-config new.toml --checkpoint \
+    #[command(
+        after_help = "Examples:\n  tidegate store copy --config old.toml --to-config new.toml --checkpoint \
                             last.checkpoint\n  tidegate store copy --from sqlite:tidegate.db --to \
-                            'postgres:///tidegate?host=/run/postgresql&user=tidegate'")]
+                            'postgres:///tidegate?host=/run/postgresql&user=tidegate'"
+    )]
     Copy(copy::Args),
 }
 
 /// Which store.
 #[derive(Debug, clap::Args)]
-pub(super) struct PlaceArgs {
+struct PlaceArgs {
     /// The configuration file that says where the store is
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG", required_unless_present = "url")]
     config: Option<PathBuf>,
@@ -54,7 +56,7 @@ pub(super) struct PlaceArgs {
 
 impl Command {
     /// Runs it. An error is a failure too; its text is for standard error.
-    pub async fn run(self, out: &Output) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, out: &Output) -> anyhow::Result<ExitCode> {
         match self {
             Self::Status(args) => args.run(out).await,
             Self::Migrate(args) => args.run(out).await,
@@ -89,8 +91,8 @@ fn place(url: Option<&str>, config: Option<&Path>) -> anyhow::Result<StoreSettin
 
 /// A saved checkpoint, with the signature of the log's own key.
 fn read_checkpoint(path: &Path, key: Option<&VerifierKey>) -> anyhow::Result<Checkpoint> {
-    let note = std::fs::read_to_string(path)
-        .with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let note =
+        std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
     let key = key.context("the store has no log yet: it is not the one that the saved checkpoint is of")?;
     Checkpoint::open(&note, key).with_context(|| {
         format!("`{}` is no checkpoint of the log in this store, whose key is `{key}`", path.display())

@@ -17,7 +17,7 @@ use crate::store::{self, Backend, Inspection, LogHead, ServerFacts, Store};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     /// A signed checkpoint that was saved earlier: the log must still begin with it
@@ -37,10 +37,8 @@ impl Args {
     pub(super) async fn run(self, out: &Output) -> anyhow::Result<ExitCode> {
         let settings = self.place.find()?;
         let found = store::inspect(&settings).await?;
-        let log = match found.has_head {
-            true => Some(self.log(store::open_to_look(&settings).await?).await?),
-            false => None,
-        };
+        let log =
+            if found.has_head { Some(self.log(store::open_to_look(&settings).await?).await?) } else { None };
         let saved = log.as_ref().and_then(|log| log.saved.as_ref());
         if let Some(alarm) = saved.and_then(alarm) {
             out.note(alarm);

@@ -5,9 +5,9 @@
 //! taken for a whole one. Run again, a copy that was interrupted goes on.
 
 mod end;
+pub(super) mod tables;
 #[cfg(test)]
 mod tests;
-pub(super) mod tables;
 mod verify;
 
 pub(super) use self::end::End;
@@ -54,7 +54,9 @@ pub enum CopyError {
     #[error("the target is not empty: its table `{0}` has rows; name a new file or an empty database")]
     NotEmpty(&'static str),
     /// The source has lost what was signed.
-    #[error("the source's log has {size} entries, and the saved checkpoint {saved}: it is a restored older backup")]
+    #[error(
+        "the source's log has {size} entries, and the saved checkpoint {saved}: it is a restored older backup"
+    )]
     OlderBackup {
         /// Of the source.
         size: u64,
@@ -65,7 +67,9 @@ pub enum CopyError {
     #[error("the target holds half of a copy of another store; empty it, and begin again")]
     OtherHalf,
     /// What was written is not what was read. The target stays without a head.
-    #[error("the copy is not the source: {0}; nothing was changed in the source, and no broker starts on the copy")]
+    #[error(
+        "the copy is not the source: {0}; nothing was changed in the source, and no broker starts on the copy"
+    )]
     Differs(String),
 }
 
@@ -116,7 +120,9 @@ pub(super) enum Side {
 async fn open(settings: &StoreSettings, side: Side) -> Result<Box<dyn End>, StoreError> {
     Ok(match settings {
         StoreSettings::Sqlite(path) => Box::new(SqliteEnd::open(path, side).await?),
-        StoreSettings::Postgres(settings) => Box::new(PostgresEnd::open(settings.as_ref().clone(), side).await?),
+        StoreSettings::Postgres(settings) => {
+            Box::new(PostgresEnd::open(settings.as_ref().clone(), side).await?)
+        }
     })
 }
 

@@ -55,8 +55,11 @@ const fn text(name: &'static str) -> Column {
 }
 
 /// The log's head: written last, because a store without one is no store.
-pub(in crate::store) const HEAD: Table =
-    Table { name: "log_head", columns: &[number("id"), number("size"), bytes("peaks"), number("last_at")], key: 1 };
+pub(in crate::store) const HEAD: Table = Table {
+    name: "log_head",
+    columns: &[number("id"), number("size"), bytes("peaks"), number("last_at")],
+    key: 1,
+};
 
 /// The long ones, of which a copy that was interrupted keeps what it has: rows of these never change.
 pub(in crate::store) const ENTRIES: Table =
@@ -114,7 +117,11 @@ pub(in crate::store) const STATE: &[Table] = &[
         ],
         key: 1,
     },
-    Table { name: "answer", columns: &[bytes("key"), bytes("request"), text("outcome"), number("until")], key: 1 },
+    Table {
+        name: "answer",
+        columns: &[bytes("key"), bytes("request"), text("outcome"), number("until")],
+        key: 1,
+    },
     Table { name: "lock", columns: &[text("id"), number("until"), text("facts")], key: 1 },
     OUTBOX,
     Table { name: "revoked_token", columns: &[text("jti"), number("until")], key: 1 },

@@ -110,7 +110,7 @@ impl Tree {
 
 async fn nodes(
     target: &mut dyn End,
-    computed: &mut Vec<(i64, i64, Hash)>,
+    computed: &mut [(i64, i64, Hash)],
     progress: &mut (dyn FnMut(Step, u64, u64) + Send),
 ) -> Result<(), CopyError> {
     computed.sort_unstable();

@@ -26,7 +26,8 @@ const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = curr
 const ALONE: &str = "SELECT pg_try_advisory_lock(7236828347125)";
 /// All pages are of one moment, and until the end nobody appends: a broker that is started meanwhile answers 503.
 const HOLD: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE log_head IN EXCLUSIVE MODE";
-const LAST_MESSAGE: &str = "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_sequence_seq";
+const LAST_MESSAGE: &str =
+    "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_sequence_seq";
 
 /// One database.
 pub(in crate::store) struct PostgresEnd {

@@ -40,9 +40,10 @@ pub(in crate::store) async fn inspect(settings: PostgresSettings) -> Result<Insp
     let tables = sqlx::query(TABLES).fetch_all(&mut connection).await.map_err(broken)?;
     for row in &tables {
         let name: String = row.try_get("name").map_err(broken)?;
-        let rows = match LONG.contains(&name.as_str()) {
-            true => None,
-            false => Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?),
+        let rows = if LONG.contains(&name.as_str()) {
+            None
+        } else {
+            Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?)
         };
         let bytes = Some(stored::unsigned(row.try_get("bytes").map_err(broken)?)?);
         found.tables.push(TableFacts { name, rows, bytes });

@@ -15,12 +15,12 @@ mod unit;
 
 use futures_util::future::BoxFuture;
 
+use self::connect::{Dialer, LIMITS, Limits, Server};
 pub(super) use self::end::PostgresEnd;
 pub(super) use self::inspect::inspect;
-pub(super) use self::schema::migrate;
-use self::connect::{Dialer, LIMITS, Limits, Server};
 use self::pool::{Lane, Pool};
 use self::rows::signed;
+pub(super) use self::schema::migrate;
 use self::unit::PostgresUnit;
 use super::settings::PostgresSettings;
 use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};

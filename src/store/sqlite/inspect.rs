@@ -32,9 +32,10 @@ pub(in crate::store) async fn inspect(path: &Path) -> Result<Inspection, StoreEr
     }
     let names: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.map_err(broken)?;
     for name in names {
-        let rows = match LONG.contains(&name.as_str()) {
-            true => None,
-            false => Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?),
+        let rows = if LONG.contains(&name.as_str()) {
+            None
+        } else {
+            Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?)
         };
         found.tables.push(TableFacts { name, rows, bytes: None });
     }

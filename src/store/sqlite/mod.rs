@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 
 use self::claims::ClaimRow;
 pub(super) use self::end::SqliteEnd;
-pub(super) use self::inspect::{inspect, migrate};
 use self::files::{FileIdentity, ProcessLock};
+pub(super) use self::inspect::{inspect, migrate};
 use self::rows::{broken, signed};
 use self::unit::Writer;
 use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};

@@ -1,8 +1,8 @@
 //! The schema, brought up to date by whoever has the file alone.
 
+use sqlx::Row as _;
 use sqlx::migrate::{MigrateError, Migration};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::Row as _;
 
 use super::StoreError;
 use super::rows::broken;
