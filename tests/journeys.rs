@@ -41,6 +41,8 @@ mod journeys {
     mod sdk_private_authority;
     mod secrets_stay_inside;
     mod session_policy_never_widens;
+    mod store_backup;
+    mod store_moves;
     mod stranger;
     mod token_exchange_clients;
     mod workload_to_jwt;

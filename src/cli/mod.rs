@@ -17,6 +17,7 @@ mod lock;
 mod logging;
 mod options;
 mod serve;
+mod store;
 mod subject;
 mod terminal;
 pub mod token;
@@ -74,6 +75,9 @@ enum Command {
     /// List and rotate the broker's signing keys.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Look at the store, bring its schema up to date, move it.
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print a completion script for your shell.
     Completions(completions::Args),
 }
@@ -108,6 +112,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Grants(args) => current_thread()?.block_on(args.run(output)),
         Command::Audit(command) => multi_thread()?.block_on(command.run(output)),
         Command::Keys(command) => current_thread()?.block_on(command.run(output)),
+        Command::Store(command) => multi_thread()?.block_on(command.run(output)),
         Command::Completions(args) => {
             args.run();
             Ok(ExitCode::SUCCESS)

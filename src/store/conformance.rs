@@ -5,6 +5,7 @@ mod elevations;
 mod kept;
 mod outbox;
 mod replicas;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,13 +6,16 @@
 mod breakglass;
 #[cfg(test)]
 mod conformance;
+mod copy;
 mod custody;
 #[cfg(test)]
 mod fixture;
+mod inspect;
 mod postgres;
 mod replicas;
 #[cfg(test)]
 pub(crate) mod samples;
+mod schema;
 mod settings;
 mod sqlite;
 mod stored;
@@ -26,8 +29,11 @@ pub use breakglass::{
     AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
+pub use copy::{Copied, CopyError, Step, copy};
 pub use custody::{CustodyStore, CustodyUnit, ResealedKey, Resealing, WrappedKek, kek_in_force};
+pub use inspect::{Backend, Inspection, ServerFacts, TableFacts, inspect, migrate, open_to_look};
 pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
+pub use schema::{SchemaState, SchemaStep};
 pub use settings::{
     PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
 };

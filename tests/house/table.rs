@@ -79,6 +79,7 @@ const RULES: &[Rule] = &[
     Rule { never: BACKENDS, ..rule("audit::submission", &["store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
+    Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),
     Rule { never: BACKENDS, ..rule("policy::service", &["principal", "grants", "audit", "store"]) },
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.

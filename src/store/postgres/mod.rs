@@ -4,6 +4,8 @@
 mod breakglass;
 mod connect;
 mod custody;
+mod end;
+mod inspect;
 mod pool;
 mod replicas;
 mod rows;
@@ -19,12 +21,15 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use self::connect::{Dialer, LIMITS, Limits, Server};
+pub(super) use self::end::PostgresEnd;
+pub(super) use self::inspect::inspect;
 use self::pool::{Lane, Pool};
 use self::replicas::News;
 use self::rows::signed;
+pub(super) use self::schema::migrate;
 use self::unit::PostgresUnit;
 use super::settings::PostgresSettings;
-use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
+use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};
 use crate::clock::Moment;
 
 /// One database.
@@ -100,7 +105,7 @@ impl Store for PostgresStore {
     fn head(&self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
         Box::pin(async {
             let found = self.pool.read(|| sqlx::query(statements::HEAD)).await?;
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            let row = found.first().ok_or_else(stored::no_head)?;
             rows::head(row)
         })
     }

@@ -16,7 +16,7 @@ use super::statements;
 use super::unit::PostgresUnit;
 use crate::locks::Lock;
 use crate::secret::Fingerprint;
-use crate::store::{KeyRow, Lease, Marks, Pulse, ReplicaStore, ReplicaUnit, StoreError};
+use crate::store::{KeyRow, Lease, Marks, Pulse, ReplicaStore, ReplicaUnit, StoreError, stored};
 
 const CHANNEL: &str = "tidegate";
 /// Silence after which the listener asks whether the server is still there.
@@ -99,7 +99,7 @@ impl ReplicaStore for PostgresStore {
     fn pulse(&self) -> BoxFuture<'_, Result<Pulse, StoreError>> {
         Box::pin(async {
             let found = self.pool.read(|| sqlx::query(statements::HEAD)).await?;
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            let row = found.first().ok_or_else(stored::no_head)?;
             Ok(Pulse { head: rows::head(row)?, marks: rows::marks(row)? })
         })
     }

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::secret::Fingerprint;
 use crate::store::stored::{ClaimKey, claim_key};
-use crate::store::{KeyRow, LogHead, LogRow, Marks, Pulse, ReplayClaim, TileHash, UnitOfWork};
+use crate::store::{KeyRow, LogHead, LogRow, Marks, Pulse, ReplayClaim, TileHash, UnitOfWork, stored};
 
 /// `BEGIN` is sent with what is asked first. Whatever decides on what it has read takes the head's row lock before:
 /// appending, changing an elevation, a key or a lock, looking whether an elevation still stands or a request was answered.
@@ -102,11 +102,11 @@ impl PostgresUnit {
             } else {
                 self.begin(statements::BEGIN_WITH_HEAD).await?
             };
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            let row = found.first().ok_or_else(stored::no_head)?;
             let found = Pulse { head: rows::head(row)?, marks: rows::marks(row)? };
             self.head = Some(Head { left: found.clone(), found });
         }
-        self.head.as_mut().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))
+        self.head.as_mut().ok_or_else(stored::no_head)
     }
 
     /// Durable when this returns `Ok`.
