@@ -1,4 +1,4 @@
-//! The small sections: `[log]`, `[store]`, `[keys]`, `[audit]`, `[policy]`.
+//! The small sections: `[log]`, `[keys]`, `[audit]`, `[policy]`.
 
 use std::time::Duration;
 
@@ -54,13 +54,6 @@ impl LogLevel {
     }
 }
 
-/// `[store]`
-#[derive(Clone, Debug)]
-pub struct StoreSettings {
-    /// `sqlite:` and a path that no longer depends on the working folder.
-    pub url: String,
-}
-
 /// `[keys]`
 #[derive(Clone, Debug)]
 pub struct KeySettings {
@@ -96,35 +89,6 @@ pub(super) fn read_log(section: Option<&Section<'_>>) -> LogSettings {
         format: format.map_or(LogFormat::Json, |at| at.value),
         level: level.map_or(LogLevel::Info, |at| at.value),
     }
-}
-
-pub(super) fn read_store(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<StoreSettings> {
-    let written = section.and_then(|section| section.text("url"));
-    let Some(url) = written else {
-        let usual = top.folder().join("tidegate.db");
-        return section.is_none_or(|section| !section.has("url")).then(|| sqlite(&usual));
-    };
-    let section = section?;
-    match url.value.split_once(':') {
-        Some(("sqlite", path))
-            if !path.is_empty() && !path.starts_with(':') && !path.contains(['?', '#']) =>
-        {
-            Some(sqlite(&top.folder().join(path.strip_prefix("//").unwrap_or(path))))
-        }
-        Some(("postgres" | "postgresql", _)) => {
-            // The URL is not quoted: it may hold a password.
-            section.fault("url", "PostgreSQL is not supported yet", "use \"sqlite:tidegate.db\"");
-            None
-        }
-        _ => {
-            section.fault("url", "no store that is known", "such as \"sqlite:tidegate.db\"");
-            None
-        }
-    }
-}
-
-fn sqlite(path: &std::path::Path) -> StoreSettings {
-    StoreSettings { url: format!("sqlite:{}", path.display()) }
 }
 
 pub(super) fn read_keys(top: &Section<'_>, section: Option<&Section<'_>>) -> Option<KeySettings> {

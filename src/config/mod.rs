@@ -12,6 +12,7 @@ mod reader;
 mod secret_source;
 mod server;
 mod shape;
+mod store;
 mod sts;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use toml::de::DeTable;
 
 pub use aws::{AwsMode, AwsSettings};
 pub use breakglass::ClockSettings;
-pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings, StoreSettings};
+pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings};
 pub use faults::{Fault, Faults};
 pub use net::web_url;
 pub use secret_source::SecretSource;
@@ -34,6 +35,7 @@ use crate::grants::Catalog;
 use crate::notify::Hook;
 use crate::policy::Settings as PolicySettings;
 use crate::secret::Fingerprint;
+use crate::store::StoreSettings;
 use reader::{Document, Section};
 
 /// Everything the file says, checked.
@@ -122,7 +124,7 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     }
     let server = server.flatten();
     let log = broker::read_log(section("log", &shape::LOG).as_ref());
-    let store = broker::read_store(top, section("store", &shape::STORE).as_ref());
+    let store = store::read_store(top, section("store", &shape::STORE).as_ref());
     let keys_section = section("keys", &shape::KEYS);
     let keys = broker::read_keys(top, keys_section.as_ref());
     let audit = broker::read_audit(section("audit", &shape::AUDIT).as_ref(), server.as_ref());

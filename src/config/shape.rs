@@ -45,7 +45,11 @@ pub(super) const LIMITS: Shape = Shape {
     ],
 };
 pub(super) const LOG: Shape = Shape { table: "log", keys: &["format", "level"] };
-pub(super) const STORE: Shape = Shape { table: "store", keys: &["url"] };
+pub(super) const STORE: Shape = Shape {
+    table: "store",
+    keys: &["url", "password_file", "password_command", "tls", "max_connections", "trust_server_durability"],
+};
+pub(super) const STORE_TLS: Shape = Shape { table: "store.tls", keys: &["ca_file", "cert_file", "key_file"] };
 pub(super) const KEYS: Shape = Shape {
     table: "keys",
     keys: &[
@@ -140,12 +144,12 @@ pub(super) const NOTIFY: Shape =
 
 /// Every table, for the documentation and for "that key belongs elsewhere".
 pub const SHAPES: &[Shape] = &[
-    TOP, SERVER, TLS, LIMITS, LOG, STORE, KEYS, AUDIT, POLICY, AWS, CLOCK, ISSUERS, GRANTS, BREAKGLASS,
-    NOTIFY,
+    TOP, SERVER, TLS, LIMITS, LOG, STORE, STORE_TLS, KEYS, AUDIT, POLICY, AWS, CLOCK, ISSUERS, GRANTS,
+    BREAKGLASS, NOTIFY,
 ];
 
 /// Keys whose value may be a secret. A line that sets one is never shown.
-pub(super) const SECRET_KEYS: &[&str] = &["kek", "rsa_key", "secret", "url"];
+pub(super) const SECRET_KEYS: &[&str] = &["kek", "rsa_key", "secret", "password", "url"];
 
 /// The word among `known` that somebody who wrote `word` most likely meant.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {

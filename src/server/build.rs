@@ -11,11 +11,10 @@ use metrics_exporter_prometheus::{
 use super::aws;
 use super::certificates::Certificates;
 use super::clock_watch::{self, ClockWatch};
-use super::replica::Replica;
 use super::{Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
-use crate::clock::{Clock, Heard};
+use crate::clock::{Clock, Heard, HighWater};
 use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
@@ -53,7 +52,8 @@ pub(super) struct Rooms {
     pub(super) keys: Arc<KeyService>,
     pub(super) federation: Arc<Federation>,
     pub(super) policies: Arc<Policies>,
-    pub(super) replica: Replica,
+    pub(super) heard: Arc<Heard>,
+    pub(super) high_water: Arc<HighWater>,
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
@@ -78,24 +78,14 @@ impl Rooms {
         ports: Ports,
     ) -> Result<Self, StartError> {
         let (clock, entropy) = (ports.clock, ports.entropy);
-        let store = store::open(&settings.store.url).await?;
+        let store = store::open_with(&settings.store).await?;
         let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
-        let origin = &settings.audit.origin;
-        let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;
-        let audit =
-            AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let audit = audit_log(&settings.audit.origin, &store, &kek, &clock, &entropy).await?;
         let operator = Arc::new(kek.derive(OPERATOR_PURPOSE)?);
         let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
-        let services = policy_service::Services {
-            engine: Arc::clone(&policy),
-            store: Arc::clone(&store),
-            audit: audit.clone(),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-        };
-        let policies = Arc::new(Policies::new(services, store.is_shared()));
+        let policies = policies(&store, &audit, &policy, &clock, &entropy);
         let federation =
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
@@ -121,10 +111,7 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
-        let heard = Arc::new(match store.is_shared() {
-            true => Heard::among_others(Arc::clone(&clock)),
-            false => Heard::alone(Arc::clone(&clock)),
-        });
+        let heard = Arc::new(heard(&*store, &clock));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -150,20 +137,8 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             heard: Arc::clone(&heard),
         });
-        let replica = Replica {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-            heard,
-            high_water: Arc::clone(&high_water),
-            audit: audit.clone(),
-            locks: Arc::clone(&locks),
-            keys: Arc::clone(&keys),
-            policies: Arc::clone(&policies),
-            break_glass: Arc::clone(&break_glass),
-            fault: Mutex::default(),
-        };
         let clock_watch = ClockWatch::new(
-            high_water,
+            Arc::clone(&high_water),
             Arc::clone(&store),
             audit.clone(),
             Arc::clone(&clock),
@@ -177,7 +152,8 @@ impl Rooms {
             keys,
             federation,
             policies,
-            replica,
+            heard,
+            high_water,
             exchange: Arc::new(exchange),
             people,
             break_glass,
@@ -269,7 +245,7 @@ impl Rooms {
             self.audit.clone(),
             self.keys.ring(),
             Arc::clone(&self.federation),
-            Arc::clone(&self.replica.heard),
+            Arc::clone(&self.heard),
         );
         let operator = OperatorKey::new(&self.operator);
         Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operator, Arc::clone(&self.clock)))
@@ -316,6 +292,17 @@ fn rsa_key(source: SecretSource) -> RsaKey {
     }
 }
 
+async fn audit_log(
+    origin: &str,
+    store: &Arc<dyn Store>,
+    kek: &Kek,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<AuditLog, StartError> {
+    let signer = keys::open_or_create_log_signer(&**store, kek, origin, &**clock, &**entropy).await?;
+    Ok(AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await?)
+}
+
 async fn key_service(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -335,6 +322,28 @@ async fn key_service(
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
     Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+}
+
+fn policies(
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    engine: &Arc<PolicyEngine>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Arc<Policies> {
+    let services = policy_service::Services {
+        engine: Arc::clone(engine),
+        store: Arc::clone(store),
+        audit: audit.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    Arc::new(Policies::new(services, store.is_shared()))
+}
+
+fn heard(store: &dyn Store, clock: &Arc<dyn Clock>) -> Heard {
+    let clock = Arc::clone(clock);
+    if store.is_shared() { Heard::among_others(clock) } else { Heard::alone(clock) }
 }
 
 async fn lock_book(

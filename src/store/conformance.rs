@@ -1,4 +1,4 @@
-//! What every backend must do. Written once, run against each: give it a way to open the same storage again and again.
+//! What every backend must do. Written once, run against each.
 
 mod elevations;
 mod kept;
@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{KeyPurpose, KeyRow, LogHead, LogRow, ReplayClaim, Store, StoreError, TileHash};
+use super::fixture::Postgres;
+use super::{KeyPurpose, KeyRow, LogHead, LogRow, ReplayClaim, Store, StoreError, TileHash, open, open_with};
 use crate::clock::Moment;
 use crate::ids::{IssuerName, Kid};
 use crate::secret::Fingerprint;
@@ -21,27 +22,54 @@ pub(super) type Open<'a> = &'a (dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> +
 
 const AT: Moment = Moment::from_unix_seconds(1_795_363_392);
 
-/// Gives a new storage each time.
-pub(super) type Fresh<'a> =
-    &'a (dyn Fn() -> Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> + Sync + Send> + Sync);
+/// A test for each promise and backend: `promises! { one, another }`.
+macro_rules! promises {
+    ($($promise:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(&crate::store::conformance::on_sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(&crate::store::conformance::on_postgres()).await;
+            })*
+        }
+    };
+}
+use promises;
 
-/// Every promise, in one storage after another.
-pub(super) async fn all(fresh: Fresh<'_>) {
-    a_new_store_is_empty(&fresh()).await;
-    a_dropped_unit_leaves_nothing(&fresh()).await;
-    a_commit_outlives_the_store(&fresh()).await;
-    a_claim_is_taken_once(&fresh()).await;
-    racing_claims_have_one_winner(&fresh()).await;
-    many_claims_in_one_call_are_each_answered(&fresh()).await;
-    only_ended_claims_are_purged(&fresh()).await;
-    the_head_moves_only_from_where_it_is(&fresh()).await;
-    entries_and_hashes_come_in_pages(&fresh()).await;
-    keys_are_replaced_by_id_and_deleted(&fresh()).await;
-    a_probe_proves_a_write(&fresh()).await;
-    elevations::all(fresh).await;
-    outbox::all(fresh).await;
-    kept::all(fresh).await;
-    replicas::all(fresh).await;
+promises! {
+    a_new_store_is_empty,
+    a_dropped_unit_leaves_nothing,
+    a_commit_outlives_the_store,
+    a_claim_is_taken_once,
+    racing_claims_have_one_winner,
+    many_claims_in_one_call_are_each_answered,
+    only_ended_claims_are_purged,
+    the_head_moves_only_from_where_it_is,
+    entries_and_hashes_come_in_pages,
+    keys_are_replaced_by_id_and_deleted,
+    a_probe_proves_a_write,
+}
+
+fn on_sqlite() -> impl Fn() -> BoxFuture<'static, Arc<dyn Store>> + Sync {
+    let folder = tempfile::tempdir().unwrap();
+    move || {
+        let url = format!("sqlite:{}", folder.path().join("t.db").display());
+        Box::pin(async move { open(&url).await.unwrap() })
+    }
+}
+
+fn on_postgres() -> impl Fn() -> BoxFuture<'static, Arc<dyn Store>> + Sync {
+    let server = Postgres::start();
+    let database = server.database();
+    move || {
+        let settings = server.settings(&database);
+        Box::pin(async move { open_with(&settings).await.unwrap() })
+    }
 }
 
 fn claim(key: u64) -> ReplayClaim {

@@ -6,10 +6,15 @@
 mod breakglass;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod fixture;
+mod postgres;
 mod replicas;
 #[cfg(test)]
 pub(crate) mod samples;
+mod settings;
 mod sqlite;
+mod stored;
 
 use std::sync::Arc;
 
@@ -21,6 +26,10 @@ pub use breakglass::{
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
 pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
+
+pub use settings::{
+    PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
+};
 
 use crate::clock::Moment;
 use crate::ids::{IssuerName, Kid};
@@ -187,29 +196,39 @@ pub trait UnitOfWork: BreakGlassUnit + ReplicaUnit + Send {
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
-/// Opens what `url` names, migrated to the newest schema: `sqlite:PATH`. One broker at a time may have a SQLite file
-/// open.
+/// Opens what `url` names ([`StoreSettings::from_url`]), with [`open_with`].
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    sqlite::SqliteStore::open(sqlite_path(url)?).await.map(|store| Arc::new(store) as Arc<dyn Store>)
+    open_with(&from_url(url)?).await
+}
+
+/// Opens it, migrated to the newest schema. One broker at a time may have a SQLite file open; a PostgreSQL database may
+/// be open in any number.
+pub async fn open_with(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match settings {
+        StoreSettings::Sqlite(path) => Arc::new(sqlite::SqliteStore::open(path).await?),
+        StoreSettings::Postgres(settings) => {
+            Arc::new(postgres::PostgresStore::open(settings.as_ref().clone()).await?)
+        }
+    })
 }
 
 /// Opens what `url` names beside a broker that may be running: for commands that read or change single rows. Does not
 /// create, does not migrate, and must not append to the log.
 pub async fn open_beside(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    sqlite::SqliteStore::open_beside(sqlite_path(url)?).await.map(|store| Arc::new(store) as Arc<dyn Store>)
+    open_beside_with(&from_url(url)?).await
 }
 
-fn sqlite_path(url: &str) -> Result<&std::path::Path, StoreError> {
-    let refuse = |why: &str| Err(StoreError::Refused(format!("`{url}`: {why}")));
-    let Some(path) = url.strip_prefix("sqlite:") else {
-        return refuse("expected `sqlite:PATH`");
-    };
-    match path {
-        "" => refuse("the path is missing; expected `sqlite:PATH`"),
-        ":memory:" | "//:memory:" | "file::memory:" => {
-            refuse("a database in memory forgets the audit log when the process ends; name a file")
+/// The same for what the configuration says.
+pub async fn open_beside_with(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match settings {
+        StoreSettings::Sqlite(path) => Arc::new(sqlite::SqliteStore::open_beside(path).await?),
+        StoreSettings::Postgres(settings) => {
+            Arc::new(postgres::PostgresStore::open_beside(settings.as_ref().clone()).await?)
         }
-        path if path.contains('?') => refuse("parameters are not supported; expected `sqlite:PATH`"),
-        path => Ok(std::path::Path::new(path.strip_prefix("//").unwrap_or(path))),
-    }
+    })
+}
+
+fn from_url(url: &str) -> Result<StoreSettings, StoreError> {
+    StoreSettings::from_url(url)
+        .map_err(|fault| StoreError::Refused(format!("the store's URL: {}", fault.what)))
 }

@@ -17,6 +17,8 @@ pub(crate) fn of_one_authority() -> Vec<(String, String)> {
     {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.extended_key_usages = vec![purpose];
+        // PostgreSQL takes a client for the role that its certificate names.
+        params.distinguished_name.push(DnType::CommonName, "tidegate");
         let key = KeyPair::generate().unwrap();
         files.push((format!("{name}.crt"), params.signed_by(&key, &authority).unwrap().pem()));
         files.push((format!("{name}.key"), key.serialize_pem()));

@@ -12,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod log;
 pub(crate) mod people;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod relay;
 pub(crate) mod sdk;

@@ -54,7 +54,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// Tests may look anywhere.
 fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "tests.rs"))
+    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "fixture.rs"))
 }
 
 fn module_of(path: &str) -> Vec<String> {

@@ -126,6 +126,10 @@ const RULES: &[Rule] = &[
                 "breakglass",
                 "notify",
                 "exchange::RateSettings",
+                "store::StoreSettings",
+                "store::PostgresSettings",
+                "store::PostgresTls",
+                "store::PasswordSource",
             ],
         )
     },

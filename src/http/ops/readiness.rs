@@ -20,6 +20,7 @@ pub struct Readiness {
 
 /// The answer of `/readyz`.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the answer")]
 pub(super) struct Report {
     pub(super) ready: bool,
     store_writable: bool,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Fresh, Open};
+use super::{Open, promises};
 use crate::breakglass::{CloudEnd, Elevation, StateName};
 use crate::clock::Moment;
 use crate::ids::GrantName;
@@ -13,19 +13,19 @@ use crate::store::samples::{
 };
 use crate::store::{ElevationChange, ElevationGuard, ElevationQuery, OpenLimits, Store, Swap};
 
-pub(super) async fn all(fresh: Fresh<'_>) {
-    a_dropped_change_leaves_nothing(&fresh()).await;
-    every_state_is_read_back_as_it_was_written(&fresh()).await;
-    a_taken_id_or_another_version_loses(&fresh()).await;
-    a_change_that_does_not_go_forward_loses(&fresh()).await;
-    a_change_at_its_deadline_is_late(&fresh()).await;
-    who_has_too_many_open_ones_gets_no_more(&fresh()).await;
-    room_is_counted_within_the_unit(&fresh()).await;
-    a_guard_holds_only_its_version_and_only_before_its_end(&fresh()).await;
-    of_racing_changes_exactly_one_wins(&fresh()).await;
-    racing_requests_never_exceed_the_room(&fresh()).await;
-    lists_are_filtered_newest_first_and_paged(&fresh()).await;
-    the_longest_due_come_first(&fresh()).await;
+promises! {
+    a_dropped_change_leaves_nothing,
+    every_state_is_read_back_as_it_was_written,
+    a_taken_id_or_another_version_loses,
+    a_change_that_does_not_go_forward_loses,
+    a_change_at_its_deadline_is_late,
+    who_has_too_many_open_ones_gets_no_more,
+    room_is_counted_within_the_unit,
+    a_guard_holds_only_its_version_and_only_before_its_end,
+    of_racing_changes_exactly_one_wins,
+    racing_requests_never_exceed_the_room,
+    lists_are_filtered_newest_first_and_paged,
+    the_longest_due_come_first,
 }
 
 async fn swap(store: &dyn Store, change: &ElevationChange, at: Moment) -> Swap {

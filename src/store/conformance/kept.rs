@@ -1,6 +1,6 @@
 //! Answers, locks, revoked tokens, the latest time, and forgetting them.
 
-use super::{Fresh, Open};
+use super::{Open, promises};
 use crate::clock::Moment;
 use crate::ids::LockId;
 use crate::locks::{Lock, LockTarget};
@@ -8,13 +8,13 @@ use crate::secret::Fingerprint;
 use crate::store::samples::{AT, lock, person_id, seconds};
 use crate::store::{AnswerRow, RevokedToken, Store};
 
-pub(super) async fn all(fresh: Fresh<'_>) {
-    an_answer_is_kept_once(&fresh()).await;
-    locks_stay_until_they_are_deleted(&fresh()).await;
-    a_revoked_token_stays_revoked(&fresh()).await;
-    only_what_has_ended_is_forgotten(&fresh()).await;
-    an_end_that_is_put_off_counts(&fresh()).await;
-    the_latest_time_never_goes_back(&fresh()).await;
+promises! {
+    an_answer_is_kept_once,
+    locks_stay_until_they_are_deleted,
+    a_revoked_token_stays_revoked,
+    only_what_has_ended_is_forgotten,
+    an_end_that_is_put_off_counts,
+    the_latest_time_never_goes_back,
 }
 
 fn answer(key: u8, until: Moment) -> AnswerRow {

@@ -1,20 +1,20 @@
 //! The outbox: nothing is lost, nothing overtakes, nobody waits for another's trouble.
 
-use super::{Fresh, Open};
+use super::{Open, promises};
 use crate::breakglass::Elevation;
 use crate::clock::Moment;
 use crate::notify::HookId;
 use crate::store::samples::{AT, asked, denied, hook, message, seconds};
 use crate::store::{OutboxRow, Store, WaitingMessage};
 
-pub(super) async fn all(fresh: Fresh<'_>) {
-    dropped_messages_are_never_sent(&fresh()).await;
-    messages_outlive_the_store(&fresh()).await;
-    a_later_message_waits_for_the_one_before_it(&fresh()).await;
-    elevations_and_receivers_do_not_wait_for_each_other(&fresh()).await;
-    a_failed_message_waits_until_its_next_try(&fresh()).await;
-    a_page_has_the_oldest_and_no_more_than_was_asked_for(&fresh()).await;
-    a_place_is_given_once(&fresh()).await;
+promises! {
+    dropped_messages_are_never_sent,
+    messages_outlive_the_store,
+    a_later_message_waits_for_the_one_before_it,
+    elevations_and_receivers_do_not_wait_for_each_other,
+    a_failed_message_waits_until_its_next_try,
+    a_page_has_the_oldest_and_no_more_than_was_asked_for,
+    a_place_is_given_once,
 }
 
 async fn put(store: &dyn Store, rows: &[OutboxRow]) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fresh, Open, append, head, key};
+use super::{Open, append, head, key, promises};
 use crate::entropy::SystemEntropy;
 use crate::ids::UniqueId;
 use crate::locks::LockTarget;
@@ -10,12 +10,12 @@ use crate::secret::Fingerprint;
 use crate::store::samples::{AT, asked, change, denied, lock, new};
 use crate::store::{Lease, Marks, Store, UnitOfWork};
 
-pub(super) async fn all(fresh: Fresh<'_>) {
-    every_change_moves_its_mark_and_no_other(&fresh()).await;
-    what_was_dropped_moved_nothing(&fresh()).await;
-    a_unit_sees_the_locks_and_keys_that_it_changed(&fresh()).await;
-    a_policy_set_decides_and_the_ones_before_stay_known(&fresh()).await;
-    a_lease_has_one_holder_until_it_ends(&fresh()).await;
+promises! {
+    every_change_moves_its_mark_and_no_other,
+    what_was_dropped_moved_nothing,
+    a_unit_sees_the_locks_and_keys_that_it_changed,
+    a_policy_set_decides_and_the_ones_before_stay_known,
+    a_lease_has_one_holder_until_it_ends,
 }
 
 async fn marks(store: &dyn Store) -> Marks {

@@ -13,19 +13,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
 use super::rows::broken;
-use crate::secret::Fingerprint;
-use crate::store::ReplayClaim;
-
-/// What a claim is kept under: the first half of SHA-256(issuer, key), each with its length before it. A collision, which
-/// takes 2^64 tokens, would refuse the second one; it lets nobody in.
-pub(super) type ClaimKey = [u8; 16];
-
-pub(super) fn claim_key(claim: &ReplayClaim) -> ClaimKey {
-    let whole = Fingerprint::of_fields(&[claim.issuer.as_str().as_bytes(), claim.key.as_bytes()]);
-    let mut half = ClaimKey::default();
-    half.iter_mut().zip(whole.as_bytes()).for_each(|(to, from)| *to = *from);
-    half
-}
+pub(super) use crate::store::stored::{ClaimKey, claim_key};
 
 /// One row: Unix milliseconds and the key, in the order of the table.
 pub(super) type ClaimRow = (i64, ClaimKey);

@@ -9,7 +9,8 @@ use crate::clock::Moment;
 use crate::ids::Kid;
 use crate::locks::Lock;
 use crate::secret::Fingerprint;
-use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, Marks};
+pub(super) use crate::store::stored::{signed, to_json};
+use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, Marks, stored};
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>) that say the file itself is wrong.
 const SQLITE_CORRUPT: i32 = 11;
@@ -32,25 +33,14 @@ pub(super) fn broken(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// SQLite's integers are signed.
-pub(super) fn signed(number: u64) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is more than SQLite can count")))
-}
-
 pub(super) fn head(row: &SqliteRow) -> Result<LogHead, StoreError> {
     let peaks: &[u8] = row.try_get("peaks").map_err(broken)?;
-    let (peaks, rest) = peaks.as_chunks::<32>();
-    let size = unsigned(row.try_get("size").map_err(broken)?)?;
-    if !rest.is_empty() || usize::try_from(size.count_ones()) != Ok(peaks.len()) {
-        return Err(StoreError::Corrupt(format!(
-            "the log's head has the wrong number of hashes for {size} entries"
-        )));
-    }
-    Ok(LogHead { size, peaks: peaks.to_vec(), last_at: moment(row, "last_at")? })
+    let size = row.try_get("size").map_err(broken)?;
+    stored::head(size, peaks, row.try_get("last_at").map_err(broken)?)
 }
 
 pub(super) fn marks(row: &SqliteRow) -> Result<Marks, StoreError> {
-    let count = |column: &str| unsigned(row.try_get(column).map_err(broken)?);
+    let count = |column: &str| stored::unsigned(row.try_get(column).map_err(broken)?);
     let policy: Option<&[u8]> = row.try_get("policy").map_err(broken)?;
     Ok(Marks {
         locks: count("locks_mark")?,
@@ -77,12 +67,8 @@ pub(super) fn entry(row: &SqliteRow, index: u64) -> Result<LogRow, StoreError> {
 
 /// A hash whose row must be the one at `index`.
 pub(super) fn numbered_hash(row: &SqliteRow, index: u64) -> Result<[u8; 32], StoreError> {
-    let found = unsigned(row.try_get("idx").map_err(broken)?)?;
-    if found != index {
-        return Err(StoreError::Corrupt(format!("row {index} of the log is missing")));
-    }
     let hash: &[u8] = row.try_get("hash").map_err(broken)?;
-    hash.try_into().map_err(|_| StoreError::Corrupt(format!("row {index} of the log has no 32-byte hash")))
+    stored::numbered_hash(row.try_get("idx").map_err(broken)?, hash, index)
 }
 
 pub(super) fn key(row: &SqliteRow) -> Result<KeyRow, StoreError> {
@@ -117,24 +103,11 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(
     column: &str,
     what: &str,
 ) -> Result<T, StoreError> {
-    let text: &str = row.try_get(column).map_err(broken)?;
-    // The parser's message can quote the text, which is not ours to show; line and column say enough.
-    serde_json::from_str(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        StoreError::Corrupt(format!("a stored {what} cannot be read at line {line}, column {column}"))
-    })
-}
-
-pub(super) fn to_json<T: serde::Serialize>(value: &T, what: &str) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Corrupt(format!("{what} cannot be written: {error}")))
+    stored::from_json(row.try_get(column).map_err(broken)?, what)
 }
 
 pub(super) fn fingerprint(row: &SqliteRow, column: &str) -> Result<Fingerprint, StoreError> {
-    let bytes: &[u8] = row.try_get(column).map_err(broken)?;
-    let bytes =
-        bytes.try_into().map_err(|_| StoreError::Corrupt(format!("a stored {column} has no 32 bytes")))?;
-    Ok(Fingerprint::from_bytes(bytes))
+    stored::fingerprint(row.try_get(column).map_err(broken)?, column)
 }
 
 /// The one value of a query that always has one.
@@ -144,8 +117,4 @@ where
 {
     let row = rows.first().ok_or_else(|| broken(sqlx::Error::RowNotFound))?;
     row.try_get(0).map_err(broken)
-}
-
-fn unsigned(number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} entries cannot be")))
 }

@@ -1,16 +1,14 @@
-//! The conformance suite on SQLite, and what only a file can suffer.
+//! What only a file can suffer; the rest is in the conformance suite.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use sqlx::Executor as _;
 use tempfile::TempDir;
 
 use super::*;
 use crate::secret::Fingerprint;
-use crate::store::{ReplayClaim, conformance, open, open_beside};
+use crate::store::{ReplayClaim, open, open_beside};
 
 fn url(folder: &TempDir) -> String {
     format!("sqlite:{}", folder.path().join("t.db").display())
@@ -29,27 +27,12 @@ async fn append(store: &SqliteStore, index: u64, bytes: usize) -> Result<(), Sto
     unit.commit().await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_keeps_every_promise_of_a_store() {
-    let root = Arc::new(tempfile::tempdir().unwrap());
-    let counter = std::sync::atomic::AtomicU32::new(0);
-    conformance::all(&move || {
-        let number = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let url = format!("sqlite:{}", root.path().join(format!("{number}.db")).display());
-        Box::new(move || -> BoxFuture<'static, Arc<dyn Store>> {
-            let url = url.clone();
-            Box::pin(async move { open(&url).await.unwrap() })
-        })
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn what_cannot_be_a_durable_file_is_refused_with_the_reason() {
     for (url, why) in [
         ("sqlite::memory:", "forgets the audit log"),
         ("sqlite:", "the path is missing"),
-        ("postgres://db/t", "expected `sqlite:PATH`"),
+        ("mysql://db/t", "expected `sqlite:PATH`"),
         ("t.db", "expected `sqlite:PATH`"),
         ("sqlite:t.db?mode=ro", "parameters are not supported"),
         ("sqlite:/nowhere/at/all/t.db", "its folder `/nowhere/at/all` does not exist"),
