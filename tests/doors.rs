@@ -46,6 +46,8 @@ mod frozen;
 mod locks;
 #[path = "doors/metadata.rs"]
 mod metadata;
+#[path = "doors/narrowing.rs"]
+mod narrowing;
 #[path = "doors/ops.rs"]
 mod ops;
 #[path = "doors/replay.rs"]

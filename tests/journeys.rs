@@ -32,11 +32,17 @@ mod journeys {
     mod exec;
     mod full_disk;
     mod issuer_key_rotation;
+    mod key_custody;
+    mod key_custody_kms;
     mod kill_nine;
     mod notification_signature;
+    mod replicas_under_faults;
     mod sdk_doors;
     mod sdk_private_authority;
     mod secrets_stay_inside;
+    mod session_policy_never_widens;
+    mod store_backup;
+    mod store_moves;
     mod stranger;
     mod token_exchange_clients;
     mod workload_to_jwt;

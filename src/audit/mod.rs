@@ -13,6 +13,7 @@ pub mod merkle;
 pub mod proof;
 mod reader;
 mod receipt;
+mod saved;
 mod service;
 mod submission;
 #[cfg(test)]
@@ -30,5 +31,6 @@ pub use event::{
 };
 pub use reader::ReadError;
 pub use receipt::Receipt;
+pub use saved::{compare_with, root_of, verifier_key_of};
 pub use service::{AuditLog, LockFollower};
 pub use submission::{Effect, NewPolicySet, Overtaken, RecordError, StillTrue, Submission};

@@ -103,6 +103,12 @@ impl LogReader {
         self.roots(&path, durable).await
     }
 
+    /// The root over the first `size` entries, which are at least one.
+    pub(super) async fn root_of(&self, size: u64, durable: u64) -> Result<Hash, ReadError> {
+        let found = self.roots(std::slice::from_ref(&(0..size)), durable).await?;
+        found.into_iter().next().ok_or(ReadError::OutOfRange)
+    }
+
     /// Does the head agree with the rows at the log's right edge? Its cost does not grow with the log: one partial tile
     /// at each level, and the last entries. What lies further back is what `tidegate audit verify` is for.
     pub(super) async fn check_head(&self, head: &LogHead) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ mod walk;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+pub(super) use self::faults::compare;
 pub use self::faults::{Fault, Saved};
 pub use self::prove::{ProveError, entries, prove};
 use super::checkpoint::{Checkpoint, NoteError, VerifierKey};

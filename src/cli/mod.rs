@@ -17,6 +17,7 @@ mod lock;
 mod logging;
 mod options;
 mod serve;
+mod store;
 mod subject;
 mod terminal;
 pub mod token;
@@ -74,6 +75,9 @@ enum Command {
     /// List and rotate the broker's signing keys.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Look at the store, bring its schema up to date, move it.
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print a completion script for your shell.
     Completions(completions::Args),
 }
@@ -87,7 +91,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output.note(format!("tidegate: {error:#}"));
+            output.note(format!("tidegate: {}", told(&error)));
             failed()
         }
     }
@@ -108,11 +112,21 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Grants(args) => current_thread()?.block_on(args.run(output)),
         Command::Audit(command) => multi_thread()?.block_on(command.run(output)),
         Command::Keys(command) => current_thread()?.block_on(command.run(output)),
+        Command::Store(command) => multi_thread()?.block_on(command.run(output)),
         Command::Completions(args) => {
             args.run();
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The chain of causes. Most of our errors tell their cause themselves: it is not said twice.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn multi_thread() -> std::io::Result<tokio::runtime::Runtime> {
@@ -203,4 +217,18 @@ impl Output {
 /// Refused or failed.
 pub fn failed() -> ExitCode {
     ExitCode::from(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_and_none_is_left_out() {
+        let inner =
+            anyhow::anyhow!("the disk is full").context("the store cannot be opened: the disk is full");
+        assert_eq!(told(&inner), "the store cannot be opened: the disk is full");
+        let outer = anyhow::anyhow!("refused").context("no connection").context("asking the broker");
+        assert_eq!(told(&outer), "asking the broker: no connection: refused");
+    }
 }

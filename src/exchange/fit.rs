@@ -8,6 +8,7 @@ use super::{Attempt, Refusal};
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, Lifetime, effective};
 use crate::ids::Scope;
+use crate::issuance::aws::NarrowingFault;
 
 /// Which type of token the caller wants (RFC 8693 §2.1 `requested_token_type`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,9 @@ pub(super) fn fit(attempt: Attempt<'_>, target: &Target) -> Fit {
     let (ttl, ttl_fault) = lifetime(attempt, target);
     let type_fault = type_misfit(attempt.request.wanted, &target.grant).then_some(Refusal::TokenType);
     let named_fault = target.misfit(attempt.request.elevation);
-    Fit { ttl, scopes, misfit: named_fault.or(type_fault).or(scope_fault).or(ttl_fault) }
+    let policy_fault = attempt.request.narrowing.as_ref().and_then(|_| policy_misfit(&target.grant));
+    let misfit = named_fault.or(type_fault).or(policy_fault).or(scope_fault).or(ttl_fault);
+    Fit { ttl, scopes, misfit }
 }
 
 /// Standard lifetimes that are shorter than `ttl`, from long to short.
@@ -82,5 +85,18 @@ fn type_misfit(wanted: WantedType, grant: &Grant) -> bool {
         | (WantedType::Jwt, GrantKind::Jwt(_))
         | (WantedType::Aws, GrantKind::Aws(_)) => false,
         (WantedType::Jwt, GrantKind::Aws(_)) | (WantedType::Aws, GrantKind::Jwt(_)) => true,
+    }
+}
+
+/// A session policy narrows an AWS session, and nothing else.
+fn policy_misfit(grant: &Grant) -> Option<Refusal> {
+    let told = "the grant makes no AWS credentials that a session policy could narrow; leave the policy out";
+    match &grant.kind {
+        GrantKind::Aws(_) => None,
+        GrantKind::Jwt(_) => Some(Refusal::Narrowing {
+            fault: NarrowingFault::NotApplicable,
+            told: told.to_owned(),
+            cause: told.to_owned(),
+        }),
     }
 }

@@ -37,7 +37,7 @@ use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError}
 use crate::grants::{AskError, Attributes, Catalog, GrantKind, Lifetime};
 use crate::ids::{ElevationId, RequestId, Scope};
 pub use crate::issuance::OpenCredential;
-pub use crate::issuance::aws::{CallerIdentity, SignatureRefusal, SignedRequest};
+pub use crate::issuance::aws::{CallerIdentity, NarrowingFault, SignatureRefusal, SignedRequest};
 use crate::issuance::aws::{KnownKeys, Plan};
 use crate::issuance::{AwsIssuer, AwsOrder, JwtIssuer, JwtOrder, Made, Standing};
 use crate::locks::service::LockBook;

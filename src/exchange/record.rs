@@ -11,7 +11,7 @@ use crate::audit::{
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
 use crate::ids::ElevationId;
-use crate::issuance::aws::Plan;
+use crate::issuance::aws::{Plan, PlanError};
 use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
 use crate::policy::{Denial, Permit};
 use crate::principal::PrincipalId;
@@ -59,6 +59,13 @@ impl From<RecordError> for Stop {
 
 impl From<IssueError> for Stop {
     fn from(error: IssueError) -> Self {
+        if let IssueError::Plan(PlanError::Narrowing(error)) = error {
+            return Self::Refused(Refusal::Narrowing {
+                fault: error.fault(),
+                told: error.told(),
+                cause: error.to_string(),
+            });
+        }
         match error.blame() {
             Blame::Request => {
                 Self::Refused(Refusal::Scoping { told: error.public_text(), cause: error.to_string() })
@@ -277,6 +284,7 @@ fn credential_record(permit: &Permit, credential: &Credential) -> CredentialReco
             fingerprint,
             cached,
             packed_policy_percent,
+            narrowed_by,
         } => CredentialRecord::Aws {
             access_key_id,
             role_arn,
@@ -286,6 +294,7 @@ fn credential_record(permit: &Permit, credential: &Credential) -> CredentialReco
             expires_at,
             cached,
             packed_policy_percent,
+            narrowed_by,
         },
     }
 }

@@ -7,6 +7,7 @@ use crate::clock::RolledBack;
 use crate::federation::TokenRefusal;
 use crate::grants::AskError;
 use crate::ids::IssuerName;
+use crate::issuance::aws::NarrowingFault;
 use crate::principal::MapError;
 
 /// The caller's side. The list is closed and every code is stable.
@@ -54,6 +55,16 @@ pub enum Refusal {
         /// For the caller.
         told: String,
         /// For the operator: may name roles and accounts.
+        cause: String,
+    },
+    /// The caller's own session policy cannot be applied.
+    #[error("the session policy was not applied: {told}")]
+    Narrowing {
+        /// What kind of fault: doors have their own words for each.
+        fault: NarrowingFault,
+        /// For the caller, in the caller's own words.
+        told: String,
+        /// For the operator: may speak of the grant's policy.
         cause: String,
     },
     /// Too many exchanges by this principal.
@@ -105,6 +116,7 @@ impl Refusal {
             Self::TokenType => "token_type_mismatch",
             Self::Lifetime(_) => "lifetime",
             Self::Scoping { .. } => "scoping",
+            Self::Narrowing { fault, .. } => fault.code(),
             Self::PrincipalRate => "principal_rate",
             Self::Throttled(_) => "provider_throttled",
             Self::StsBudget(_) => "provider_budget",
@@ -130,7 +142,7 @@ impl Refusal {
         match self {
             Self::Target(TargetRefusal::Unknown) => "no grant has that name".to_owned(),
             Self::Target(TargetRefusal::Denied(why) | TargetRefusal::Locked(why)) => why.clone(),
-            Self::Scoping { cause, .. } => cause.clone(),
+            Self::Scoping { cause, .. } | Self::Narrowing { cause, .. } => cause.clone(),
             Self::Target(TargetRefusal::NoElevation) => {
                 "a break-glass grant needs an active elevation".to_owned()
             }

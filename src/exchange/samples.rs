@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ExchangeError, Fault, Refusal, TargetRefusal};
+use super::{ExchangeError, Fault, NarrowingFault, Refusal, TargetRefusal};
 use crate::clock::{Moment, RolledBack};
 use crate::federation::TokenRefusal;
 use crate::grants::AskError;
@@ -41,6 +41,16 @@ pub(crate) fn every_error() -> Vec<ExchangeError> {
         Refusal::Throttled(Duration::from_secs(7)),
         Refusal::StsBudget(Duration::from_secs(8)),
     ];
+    let narrowing = [
+        NarrowingFault::Malformed,
+        NarrowingFault::TooLarge,
+        NarrowingFault::Inexpressible,
+        NarrowingFault::NotApplicable,
+    ];
+    let narrowing = narrowing.map(|fault| {
+        let (told, cause) = ("your own words".to_owned(), SECRET.to_owned());
+        Refusal::Narrowing { fault, told, cause }
+    });
     let secret = || SECRET.to_owned();
     let faults = [
         Fault::Audit,
@@ -50,6 +60,6 @@ pub(crate) fn every_error() -> Vec<ExchangeError> {
         Fault::Elevations(secret()),
         Fault::Clock(RolledBack { at: Moment::EPOCH, highest: Moment::from_unix_seconds(60) }),
     ];
-    let refusals = target.into_iter().map(Refusal::Target).chain(refusals);
+    let refusals = target.into_iter().map(Refusal::Target).chain(refusals).chain(narrowing);
     refusals.map(Into::into).chain(faults.map(Into::into)).collect()
 }

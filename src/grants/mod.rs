@@ -15,6 +15,7 @@ pub use aws::{AwsGrant, RoleArn, RoleArnError, TagError};
 pub use catalog::{Catalog, CatalogError};
 pub use lifetime::{AskError, CapsError, Lifetime, LifetimeCaps, effective};
 pub use session_policy::PolicyTemplate;
+pub(crate) use session_policy::strict_json;
 pub use sts::{PolicyArn, PolicyArnError, Region, RegionError, StsRoute};
 pub use template::{Attributes, Position, Template, TemplateError};
 

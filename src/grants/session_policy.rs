@@ -29,7 +29,7 @@ const MEMBERS: [&str; 7] = ["Sid", "Effect", "Action", "NotAction", "Resource", 
 impl PolicyTemplate {
     /// Parses and checks `json`.
     pub fn parse(json: &str) -> Result<Self, TemplateError> {
-        let document = strict_json(json)?;
+        let document = strict_json(json).map_err(|fault| malformed(fault.to_string()))?;
         let statements = statements_of(&document)?;
         statements.iter().try_for_each(check_statement)?;
         let statements = statements.into_iter().map(Node::compile).collect::<Result<_, _>>()?;
@@ -152,10 +152,9 @@ fn check_statement(statement: &Value) -> Result<(), TemplateError> {
 }
 
 /// Refuses duplicate members: which of two `Resource` would hold is not for us to guess.
-fn strict_json(text: &str) -> Result<Value, TemplateError> {
+pub(crate) fn strict_json(text: &str) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let read = StrictValue.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    read.map_err(|fault| malformed(fault.to_string()))
+    StrictValue.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value))
 }
 
 struct StrictValue;

@@ -25,6 +25,12 @@ use crate::ids::RequestId;
 use crate::network::Network;
 use crate::secret::Fingerprint;
 
+/// What others verify our tokens with: from memory, in microseconds.
+const METADATA: &str = "/.well-known/";
+/// Places of its own for that. AWS fetches our keys before it answers a call of ours (`web_identity`): if every place were
+/// taken by a request that waits for AWS, none of them would ever be answered.
+const METADATA_SLOTS: usize = 64;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits that hold for every route.
@@ -42,6 +48,7 @@ pub struct EdgeSettings {
 pub struct Edge {
     settings: EdgeSettings,
     slots: Semaphore,
+    metadata_slots: Semaphore,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -56,7 +63,7 @@ impl Edge {
     /// With these limits.
     pub fn new(settings: EdgeSettings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let slots = Semaphore::new(settings.concurrency);
-        Self { settings, slots, clock, entropy }
+        Self { settings, slots, metadata_slots: Semaphore::new(METADATA_SLOTS), clock, entropy }
     }
 }
 
@@ -149,7 +156,9 @@ async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) 
 
 impl Edge {
     async fn run(&self, request_id: RequestId, request: Request<Body>, next: Next) -> Response {
-        let Ok(_slot) = self.slots.try_acquire() else {
+        let is_metadata = request.uri().path().starts_with(METADATA);
+        let slots = if is_metadata { &self.metadata_slots } else { &self.slots };
+        let Ok(_slot) = slots.try_acquire() else {
             return busy(request_id, "too many requests at once; try again in a second");
         };
         let work = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();

@@ -116,6 +116,8 @@ pub enum CredentialFacts {
         cached: bool,
         /// `PackedPolicySize`: how much of STS's packed limit policy and tags take.
         packed_policy_percent: Option<i32>,
+        /// SHA-256 of the caller's own policy that narrowed the session.
+        narrowed_by: Option<Fingerprint>,
     },
 }
 

@@ -97,6 +97,7 @@ impl IssueError {
     pub fn public_text(&self) -> String {
         match self {
             Self::Plan(PlanError::NoElevation) => "credentials cannot be issued at the moment".to_owned(),
+            Self::Plan(PlanError::Narrowing(error)) => error.told(),
             Self::Plan(limit) => limit.to_string(),
             Self::Ended => self.to_string(),
             Self::Refused { code, .. } => match code.as_str() {

@@ -16,16 +16,17 @@ use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
 use crate::clock::{Clock, Heard, HighWater};
 use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::custody::Custody;
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
     AbuseLimit, ApiDoor, ApiServices, ContainerDoor, Desk, Edge, EdgeSettings, LogDoor, Metadata,
-    MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
+    MetadataDoor, OauthDoor, Operators, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
 };
 use crate::issuance::JwtIssuer;
-use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
+use crate::keys::{self, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
 use crate::notify::service::Notifier;
 use crate::people::People;
@@ -35,9 +36,6 @@ use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::tokens::{self, Tokens};
-
-/// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
-pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
 
 /// How long after its end some verifiers still take a token: a retired key stays published that much longer.
 const VERIFIERS_LEEWAY: Duration = Duration::from_mins(5);
@@ -66,7 +64,7 @@ pub(super) struct Rooms {
     certificates: Option<Certificates>,
     policy_fault: Mutex<String>,
     pub(super) config_digest: Fingerprint,
-    operator: Arc<[u8; 32]>,
+    operators: Operators,
     server: ServerSettings,
     metadata: Metadata,
 }
@@ -79,10 +77,13 @@ impl Rooms {
     ) -> Result<Self, StartError> {
         let (clock, entropy) = (ports.clock, ports.entropy);
         let store = store::open_with(&settings.store).await?;
-        let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
-        let audit = audit_log(&settings.audit.origin, &store, &kek, &clock, &entropy).await?;
-        let operator = Arc::new(kek.derive(OPERATOR_PURPOSE)?);
-        let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
+        let custody =
+            super::custody::open(&settings, &ports.aws_identity, Arc::clone(&store), Arc::clone(&entropy));
+        let custody = Arc::new(custody.await?);
+        let audit = audit_log(&settings.audit.origin, &store, &custody, &clock, &entropy).await?;
+        super::custody::tell(&custody, &settings);
+        let operators = Operators::new(custody.ring());
+        let keys = Arc::new(key_service(&settings, &store, &audit, custody, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
         let policies = policies(&store, &audit, &policy, &clock, &entropy);
@@ -171,7 +172,7 @@ impl Rooms {
                 .map(|(files, live)| Certificates::new(files, live)),
             policy_fault: Mutex::default(),
             config_digest: settings.digest,
-            operator,
+            operators,
             server: settings.server,
             metadata,
         })
@@ -247,8 +248,9 @@ impl Rooms {
             Arc::clone(&self.federation),
             Arc::clone(&self.heard),
         );
-        let operator = OperatorKey::new(&self.operator);
-        Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operator, Arc::clone(&self.clock)))
+        let (keys, operators, clock) =
+            (Arc::clone(&self.keys), self.operators.clone(), Arc::clone(&self.clock));
+        Arc::new(OpsDoor::new(readiness, metrics, keys, operators, clock))
     }
 }
 
@@ -277,14 +279,6 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
     Ok(builder.build_recorder())
 }
 
-/// The key-encryption key, wherever the configuration says it is.
-pub(crate) fn key_encryption_key(source: &SecretSource) -> Result<Kek, KekFileError> {
-    match source {
-        SecretSource::File(path) => Kek::read(path),
-        SecretSource::Value(text) => Kek::from_text(text),
-    }
-}
-
 fn rsa_key(source: SecretSource) -> RsaKey {
     match source {
         SecretSource::File(path) => RsaKey::File(path),
@@ -295,11 +289,11 @@ fn rsa_key(source: SecretSource) -> RsaKey {
 async fn audit_log(
     origin: &str,
     store: &Arc<dyn Store>,
-    kek: &Kek,
+    custody: &Custody,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<AuditLog, StartError> {
-    let signer = keys::open_or_create_log_signer(&**store, kek, origin, &**clock, &**entropy).await?;
+    let signer = keys::open_or_create_log_signer(&**store, custody, origin, &**clock, &**entropy).await?;
     Ok(AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await?)
 }
 
@@ -307,7 +301,7 @@ async fn key_service(
     settings: &Settings,
     store: &Arc<dyn Store>,
     audit: &AuditLog,
-    kek: Arc<Kek>,
+    custody: Arc<Custody>,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<KeyService, StartError> {
@@ -321,7 +315,7 @@ async fn key_service(
         rsa_key: settings.keys.rsa_key.clone().map(rsa_key),
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
-    Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+    Ok(KeyService::start(store, audit, custody, key_settings, &**clock, entropy).await?)
 }
 
 fn policies(

@@ -1,9 +1,11 @@
 //! What every backend must do. Written once, run against each.
 
+mod custody;
 mod elevations;
 mod kept;
 mod outbox;
 mod replicas;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,6 +25,15 @@ pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} entries cannot be")))
 }
 
+/// [`store copy`](super::copy) takes the head away first and gives it last.
+pub(super) fn no_head() -> StoreError {
+    StoreError::Corrupt(
+        "its log has no head: `tidegate store copy` into it has not ended, and running that again goes on; or the head was \
+         deleted"
+            .to_owned(),
+    )
+}
+
 pub(super) fn head(size: i64, peaks: &[u8], last_at: Option<i64>) -> Result<LogHead, StoreError> {
     let (peaks, rest) = peaks.as_chunks::<32>();
     let size = unsigned(size)?;

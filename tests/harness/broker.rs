@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,13 +14,43 @@ use tempfile::TempDir;
 
 use super::http::{self, Answer};
 use super::issuer::SUBJECT;
+use super::postgres::Postgres;
 use super::process::Running;
 
 /// A free port is only probably free a moment later: another process may have been given it.
 const TRIES: usize = 5;
 
+/// Where a broker keeps its state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StoreKind {
+    /// In its folder.
+    Sqlite,
+    /// In a server of its own, which syncs what it commits.
+    Postgres,
+}
+
+/// Tests of the same journey on both stores: `on_both_stores! { one, another }`, each an `async fn(StoreKind)`.
+macro_rules! on_both_stores {
+    ($($journey:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $journey() {
+                super::$journey($crate::harness::StoreKind::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $journey() {
+                super::$journey($crate::harness::StoreKind::Postgres).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_stores;
+
 /// What the broker will be started with.
 pub(crate) struct Setup {
+    store: StoreKind,
     tables: String,
     limits: String,
     log_level: &'static str,
@@ -28,6 +59,9 @@ pub(crate) struct Setup {
     env: Vec<(String, String)>,
     scheme: &'static str,
     tls: &'static str,
+    shared: Option<String>,
+    name: Option<&'static str>,
+    keys: String,
 }
 
 impl Setup {
@@ -36,6 +70,7 @@ impl Setup {
         let permit =
             r#"permit (principal is Tidegate::Workload, action == Tidegate::Action::"issue", resource)"#;
         Self {
+            store: StoreKind::Sqlite,
             tables: String::new(),
             limits: "rate_per_ip = 100000\nburst_per_ip = 100000\n".to_owned(),
             log_level: "info",
@@ -44,7 +79,16 @@ impl Setup {
             env: Vec::new(),
             scheme: "http",
             tls: "",
+            shared: None,
+            name: None,
+            keys: "kek_file = \"kek\"".to_owned(),
         }
+    }
+
+    /// Where it keeps its state; SQLite when nothing is said.
+    pub(crate) fn store(mut self, store: StoreKind) -> Self {
+        self.store = store;
+        self
     }
 
     /// Trusts the issuer at `url` for the audience `tidegate`; `more` are further lines of its table.
@@ -141,6 +185,13 @@ impl Setup {
         self
     }
 
+    /// Replaces `[keys]`, and says who the broker is at AWS.
+    pub(crate) fn kek(mut self, lines: &str, identity: [(&'static str, String); 2]) -> Self {
+        lines.clone_into(&mut self.keys);
+        self.env.extend(identity.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// Replaces `[server.limits]`.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         lines.clone_into(&mut self.limits);
@@ -159,18 +210,39 @@ impl Setup {
         self
     }
 
+    /// The store that it shares with others.
+    pub(crate) fn shared(mut self, url: &str) -> Self {
+        self.shared = Some(url.to_owned());
+        self
+    }
+
+    /// What it calls itself, instead of where it listens: what replicas have in common.
+    pub(crate) fn named(mut self, issuer: &'static str) -> Self {
+        self.name = Some(issuer);
+        self
+    }
+
     /// Starts the broker and waits until it says that it is ready.
     pub(crate) fn start(self) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         self.lay_out(folder.path());
+        let (server, store) = match self.store {
+            _ if self.shared.is_some() => (None, self.shared.clone().unwrap_or_default()),
+            StoreKind::Sqlite => (None, "sqlite:tidegate.db".to_owned()),
+            StoreKind::Postgres => {
+                let server = Postgres::builder().durable().start();
+                let url = server.url(&server.database());
+                (Some(Arc::new(server)), url)
+            }
+        };
         let mut complaint = String::new();
         for _ in 0..TRIES {
             let port = free_port();
-            fs::write(folder.path().join("tidegate.toml"), self.config(port)).unwrap();
+            fs::write(folder.path().join("tidegate.toml"), self.config(port, &store)).unwrap();
             match serve(folder.path(), &self.env) {
                 Ok((process, ops)) => {
                     let url = format!("{}://127.0.0.1:{port}", self.scheme);
-                    return Broker { process: Some(process), url, ops, env: self.env, folder };
+                    return Broker { process: Some(process), url, ops, env: self.env, folder, server };
                 }
                 Err(why) if why.to_lowercase().contains("in use") => complaint = why,
                 Err(why) => panic!("{why}"),
@@ -191,11 +263,12 @@ impl Setup {
     }
 
     /// The public port is known before the start because it is part of the issuer's name.
-    fn config(&self, port: u16) -> String {
-        let Self { limits, tables, log_level, scheme, tls, .. } = self;
+    fn config(&self, port: u16, store: &str) -> String {
+        let Self { limits, tables, log_level, scheme, tls, keys, name, .. } = self;
+        let issuer = name.map_or_else(|| format!("{scheme}://127.0.0.1:{port}"), str::to_owned);
         format!(
             r#"[server]
-issuer = "{scheme}://127.0.0.1:{port}"
+issuer = "{issuer}"
 listen = "127.0.0.1:{port}"
 ops_listen = "127.0.0.1:0"
 {tls}
@@ -207,10 +280,10 @@ format = "json"
 level = "{log_level}"
 
 [store]
-url = "sqlite:tidegate.db"
+url = "{store}"
 
 [keys]
-kek_file = "kek"
+{keys}
 
 [audit]
 origin = "broker.test/tidegate"
@@ -230,6 +303,8 @@ pub(crate) struct Broker {
     ops: String,
     env: Vec<(String, String)>,
     folder: TempDir,
+    /// Ends after the broker.
+    server: Option<Arc<Postgres>>,
 }
 
 impl Broker {
@@ -245,6 +320,11 @@ impl Broker {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its PostgreSQL, if it has one.
+    pub(crate) fn postgres(&self) -> Option<&Arc<Postgres>> {
+        self.server.as_ref()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -271,6 +351,22 @@ impl Broker {
     pub(crate) fn start_again(&mut self) {
         let (process, ops) = serve(self.folder.path(), &self.env).unwrap_or_else(|why| panic!("{why}"));
         (self.process, self.ops) = (Some(process), ops);
+    }
+
+    /// Why it does not start again in the same folder.
+    pub(crate) fn does_not_start(&self) -> String {
+        match serve(self.folder.path(), &self.env) {
+            Ok(_) => panic!("it started"),
+            Err(why) => why,
+        }
+    }
+
+    /// Replaces a part of the configuration file, which must be there; in force at the next start.
+    pub(crate) fn reconfigure(&self, old: &str, new: &str) {
+        let path = self.folder().join("tidegate.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{old:?} is not in\n{text}");
+        fs::write(&path, text.replacen(old, new, 1)).unwrap();
     }
 
     /// SIGHUP and the like.
@@ -347,7 +443,14 @@ impl Broker {
 
     /// `tidegate …` with this broker's folder as its working directory.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        tidegate(self.folder.path()).args(arguments).output().unwrap()
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The same, to be run; with the broker's own AWS identity.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = tidegate(self.folder.path());
+        command.args(arguments).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// The log verifies from the outside, with the verifier key alone.

@@ -127,6 +127,11 @@ impl Sdk {
         }
     }
 
+    /// `hello.txt` of the bucket, with a session that it has narrowed itself to what `pattern` names. Only boto3.
+    pub(crate) fn read_narrowed(&mut self, pattern: &str, bucket: &str) -> Said {
+        self.ask(&format!("narrowed {pattern} {bucket}"), "/body")
+    }
+
     /// The ARN that `GetCallerIdentity` tells.
     pub(crate) fn whoami(&mut self) -> Said {
         if self.process.is_some() {

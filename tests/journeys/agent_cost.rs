@@ -1,7 +1,7 @@
 //! What short credentials cost through the agent: boto3 asks it anew for every request when less than ten minutes are left,
 //! and holds all its threads meanwhile. Compared with plain static credentials in one process, in turn.
 //!
-//! The requests go to `moto`, where one takes some 6 ms, which is still faster than a real S3. To ask at all costs boto3 0.4 ms
+//! The requests go to `moto`, where one takes some 3 to 6 ms, which is still faster than a real S3. To ask at all costs boto3 0.4 ms
 //! of Python under one lock; beside the 1.6 ms of a request to `ministack` that alone is a factor of 1.45, measured with a
 //! responder that does nothing (docs/performance.md).
 

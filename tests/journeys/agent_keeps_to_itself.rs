@@ -32,7 +32,7 @@ async fn over_tls_with_a_client_certificate_and_for_nobody_who_does_not_have_the
 
     let stranger = Agent::start(&broker, &token, &[]);
     let refused = stranger.get(path).await;
-    assert_eq!((refused.status, refused.text("/code")), (503, "temporarily_unavailable"), "{refused:?}");
+    assert_eq!((refused.status, refused.text("/code")), (503, "ServiceUnavailable"), "{refused:?}");
     assert!(refused.text("/message").contains("certificate"), "the system's authorities do not know it");
     let bare = Agent::start(&broker, &token, &["--ca-file", &file("ca.crt")]);
     assert_eq!(bare.get(path).await.status, 403, "policy wants a certificate");

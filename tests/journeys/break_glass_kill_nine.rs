@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 
 use crate::harness::http::{self, Answer};
 use crate::harness::log::{self, Entry};
-use crate::harness::{Company, Setup};
+use crate::harness::{Company, Setup, StoreKind, on_both_stores};
+
+on_both_stores! {
+    two_hundred_lives_under_kill_nine_lose_no_decision_and_end_once,
+}
 
 const LIVES: usize = 200;
 const AT_ONCE: usize = 16;
@@ -139,13 +143,13 @@ impl Client {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_lives_under_kill_nine_lose_no_decision_and_end_once() {
+async fn two_hundred_lives_under_kill_nine_lose_no_decision_and_end_once(store: StoreKind) {
     let staff = Company::start();
     for sub in ["ann", "lea"] {
         staff.hire(sub, &["all"]).await;
     }
     let mut broker = Setup::new()
+        .store(store)
         .people("staff", staff.url(), "")
         .break_glass_jwt("ledger")
         .tables("[breakglass]\nmax_open_per_person = 1000\nmax_open_per_grant = 1000")

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 use crate::harness::aws::{Aws, Read};
 use crate::harness::http::Answer;
-use crate::harness::{Broker, Company, Setup, log};
+use crate::harness::{Broker, Company, Setup, StoreKind, log, on_both_stores};
+
+on_both_stores! {
+    two_approvals_open_a_window_that_closes_by_itself,
+}
 
 /// Long enough for one start of Python on a busy machine, short enough to wait for.
 const WINDOW: &str = "25s";
@@ -35,7 +39,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(store: StoreKind) -> Self {
         let (aws, vendor, staff) = (Aws::ministack(), Company::start(), Company::start());
         vendor.hire("ann", &["oncall"]).await;
         // The vendor claims the customer's group for its own people: a group counts only with its issuer's name.
@@ -44,6 +48,7 @@ impl World {
             staff.hire(lead, &["leads"]).await;
         }
         let broker = Setup::new()
+            .store(store)
             .people("vendor", vendor.url(), "may_approve = false")
             .people("staff", staff.url(), "")
             .break_glass_aws("prod-admin", aws.role_arn(), "orders")
@@ -62,9 +67,8 @@ fn refused_by_aws() -> Read {
     Read::Refused("AccessDenied".to_owned())
 }
 
-#[tokio::test]
-async fn two_approvals_open_a_window_that_closes_by_itself() {
-    let world = World::new().await;
+async fn two_approvals_open_a_window_that_closes_by_itself(store: StoreKind) {
+    let world = World::new(store).await;
     let ann = world.vendor.token("ann").await;
     let ask = json!({ "grant": "prod-admin", "duration": WINDOW, "reason": "orders are stuck, case 4711", "ticket": "OPS-4711" });
     let asked = world.call("POST", "/v1/elevations", &ann, ask).await;

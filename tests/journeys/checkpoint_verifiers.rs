@@ -7,20 +7,24 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use signed_note::{Note, StandardVerifier, VerifierList};
 
-use crate::harness::{Broker, OidcProvider, Setup};
+use crate::harness::{Broker, OidcProvider, Setup, StoreKind, on_both_stores};
 
-async fn checkpoint_and_key() -> (Broker, String, String) {
+on_both_stores! {
+    signed_note_accepts_the_checkpoint_and_refuses_an_altered_one,
+    openssl_accepts_the_checkpoint_and_refuses_an_altered_one,
+}
+
+async fn checkpoint_and_key(store: StoreKind) -> (Broker, String, String) {
     let issuer = OidcProvider::start();
-    let broker = Setup::new().issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
+    let broker = Setup::new().store(store).issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
     broker.exchange("ledger", &issuer.token("es256").await).await.granted();
     let [checkpoint, key] = [broker.get("/log/checkpoint").await, broker.get("/log/key").await]
         .map(|answer| answer.granted().body.as_str().unwrap().to_owned());
     (broker, checkpoint, key.trim().to_owned())
 }
 
-#[tokio::test]
-async fn signed_note_accepts_the_checkpoint_and_refuses_an_altered_one() {
-    let (_broker, checkpoint, key) = checkpoint_and_key().await;
+async fn signed_note_accepts_the_checkpoint_and_refuses_an_altered_one(store: StoreKind) {
+    let (_broker, checkpoint, key) = checkpoint_and_key(store).await;
     let verify = |note: &str| {
         let known = VerifierList::new(vec![Box::new(StandardVerifier::new(&key).unwrap())]);
         Note::from_bytes(note.as_bytes()).unwrap().verify(&known).is_ok()
@@ -33,9 +37,8 @@ async fn signed_note_accepts_the_checkpoint_and_refuses_an_altered_one() {
     assert!(verify(&checkpoint));
 }
 
-#[tokio::test]
-async fn openssl_accepts_the_checkpoint_and_refuses_an_altered_one() {
-    let (broker, checkpoint, key) = checkpoint_and_key().await;
+async fn openssl_accepts_the_checkpoint_and_refuses_an_altered_one(store: StoreKind) {
+    let (broker, checkpoint, key) = checkpoint_and_key(store).await;
     // RFC 8410's prefix makes a DER key of the 32 bytes that follow the algorithm byte.
     let raw = BASE64.decode(key.splitn(3, '+').nth(2).unwrap()).unwrap();
     let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];

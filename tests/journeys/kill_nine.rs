@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Broker, OidcProvider, Setup, http, log};
+use crate::harness::{Broker, OidcProvider, Setup, StoreKind, http, log, on_both_stores};
+
+on_both_stores! {
+    every_token_that_a_client_received_is_on_record_after_kill_nine,
+}
 
 const CLIENTS: usize = 16;
 /// Enough that the log's writer is in the middle of its groups.
 const ENOUGH: usize = 300;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_token_that_a_client_received_is_on_record_after_kill_nine() {
+async fn every_token_that_a_client_received_is_on_record_after_kill_nine(store: StoreKind) {
     let issuer = OidcProvider::start();
-    let mut broker =
-        Setup::new().issuer("idp", issuer.url(), "replay = \"reusable\"").jwt_grant("ledger").start();
+    let setup = Setup::new().store(store).issuer("idp", issuer.url(), "replay = \"reusable\"");
+    let mut broker = setup.jwt_grant("ledger").start();
     let token = issuer.token("es256").await;
 
     let received = Arc::new(AtomicUsize::new(0));

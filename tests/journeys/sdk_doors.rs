@@ -191,6 +191,30 @@ async fn aws_cli_1_reads_what_the_grant_names_until_the_window_ends_and_says_why
     from_the_first_object_to_the_windows_end(Kind::Cli, |_| WHY).await;
 }
 
+/// A caller's `Policy` takes away, at an AWS that enforces it, and never gives.
+#[tokio::test]
+async fn boto3_narrows_its_session_at_the_sts_door_and_never_widens_it() {
+    let world = World::new().await;
+    let token = world.workload.token.with_extension("line");
+    let door = Door::sts(world.broker.url(), world.aws.role_arn(), &token);
+    let mut sdk = world.start(Kind::Boto3, &door);
+    for (pattern, bucket, refused) in [
+        ("arn:aws:s3:::orders/hello.txt", "orders", None),
+        ("*", "orders", None),
+        ("*", "ledger", Some("AccessDenied")),
+        ("arn:aws:s3:::orders/2026/*", "orders", Some("AccessDenied")),
+        ("arn:aws:s3:::ledger/*", "ledger", Some("ValidationError")),
+        ("orders", "orders", Some("MalformedPolicyDocument")),
+    ] {
+        let said = sdk.read_narrowed(pattern, bucket);
+        match (&said, refused) {
+            (Said::Got(body), None) => assert_eq!(body, "hello", "{pattern}"),
+            (Said::Refused { code, .. }, Some(refused)) => assert_eq!(code, refused, "{pattern}: {said:?}"),
+            _ => panic!("{pattern} {bucket}: {said:?}"),
+        }
+    }
+}
+
 /// Whatever a container door answers, this SDK shows nothing of it.
 #[tokio::test]
 async fn javascript_sdk_3_reads_what_the_grant_names_until_the_window_ends() {

@@ -2,16 +2,22 @@
 
 use serde_json::json;
 
-use crate::harness::{Broker, OidcProvider, Setup, clients, log};
+use crate::harness::{Broker, OidcProvider, Setup, StoreKind, clients, log, on_both_stores};
 
-fn broker_trusting(issuer: &OidcProvider) -> Broker {
-    Setup::new().issuer("idp", issuer.url(), "").jwt_grant("ledger").start()
+on_both_stores! {
+    presented_token_is_refused_the_second_time,
+    resource_server_refuses_the_jwt_for_another_audience,
+    workload_token_becomes_a_jwt_that_pyjwt_verifies,
+    issued_jwt_is_on_record_and_the_record_verifies,
 }
 
-#[tokio::test]
-async fn presented_token_is_refused_the_second_time() {
+fn broker_trusting(issuer: &OidcProvider, store: StoreKind) -> Broker {
+    Setup::new().store(store).issuer("idp", issuer.url(), "").jwt_grant("ledger").start()
+}
+
+async fn presented_token_is_refused_the_second_time(store: StoreKind) {
     let issuer = OidcProvider::start();
-    let broker = broker_trusting(&issuer);
+    let broker = broker_trusting(&issuer, store);
     let token = issuer.token("es256").await;
     broker.exchange("ledger", &token).await.granted();
 
@@ -19,10 +25,9 @@ async fn presented_token_is_refused_the_second_time() {
     assert_eq!((again.status, again.text("/error")), (400, "invalid_request"), "{again:?}");
 }
 
-#[tokio::test]
-async fn resource_server_refuses_the_jwt_for_another_audience() {
+async fn resource_server_refuses_the_jwt_for_another_audience(store: StoreKind) {
     let issuer = OidcProvider::start();
-    let broker = broker_trusting(&issuer);
+    let broker = broker_trusting(&issuer, store);
     let answer = broker.exchange("ledger", &issuer.token("es256").await).await.granted();
 
     let checked =
@@ -30,10 +35,9 @@ async fn resource_server_refuses_the_jwt_for_another_audience() {
     assert!(checked.unwrap_err()["error"].as_str().unwrap().contains("InvalidAudienceError"));
 }
 
-#[tokio::test]
-async fn workload_token_becomes_a_jwt_that_pyjwt_verifies() {
+async fn workload_token_becomes_a_jwt_that_pyjwt_verifies(store: StoreKind) {
     let issuer = OidcProvider::start();
-    let broker = broker_trusting(&issuer);
+    let broker = broker_trusting(&issuer, store);
     for algorithm in ["es256", "rs256", "eddsa"] {
         let answer = broker.exchange("ledger", &issuer.token(algorithm).await).await.granted();
         assert_eq!(answer.text("/token_type"), "Bearer");
@@ -52,10 +56,9 @@ async fn workload_token_becomes_a_jwt_that_pyjwt_verifies() {
     }
 }
 
-#[tokio::test]
-async fn issued_jwt_is_on_record_and_the_record_verifies() {
+async fn issued_jwt_is_on_record_and_the_record_verifies(store: StoreKind) {
     let issuer = OidcProvider::start();
-    let broker = broker_trusting(&issuer);
+    let broker = broker_trusting(&issuer, store);
     let subject_token = issuer.token("es256").await;
     let answer = broker.exchange("ledger", &subject_token).await.granted();
 

@@ -137,7 +137,7 @@ impl fmt::Display for Saved {
 }
 
 /// `root_then` is the root over as many entries as the saved checkpoint has.
-pub(super) fn compare(saved: &Checkpoint, now: &Checkpoint, root_then: Option<Hash>) -> Saved {
+pub(in crate::audit) fn compare(saved: &Checkpoint, now: &Checkpoint, root_then: Option<Hash>) -> Saved {
     if saved.size > now.size {
         return Saved::Truncated { size: now.size, saved: saved.size };
     }

@@ -9,26 +9,18 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::slot::{Die, Look, News, Now, Slot, SlotStatus, Trouble};
+use super::wish::Wish;
 use crate::cli::broker::{AWS_TYPE, Broker, ExchangeError, OauthRefusal, Wanted};
 use crate::cli::given::{AwsGiven, Given};
 use crate::cli::options::Subject;
 use crate::clock::Clock;
 use crate::entropy::{Entropy, bytes};
-use crate::ids::{ElevationId, GrantName};
 use crate::secret::Fingerprint;
 
 /// More grants than this push out the one that was not asked for longest.
 const MOST_GRANTS: usize = 256;
 /// Exchanges at once, over all grants: a start of everything is no storm for the broker.
 const MOST_EXCHANGES: usize = 16;
-
-/// What every exchange asks for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Terms {
-    pub(super) expires_in: Option<Duration>,
-    /// For this grant only: an elevation is for one.
-    pub(super) elevation: Option<(GrantName, ElevationId)>,
-}
 
 /// What the keeper takes from its surroundings.
 pub(super) struct Surroundings {
@@ -44,9 +36,8 @@ pub(super) struct Surroundings {
 pub(super) struct Keeper {
     broker: Broker,
     subject: Subject,
-    terms: Terms,
     around: Surroundings,
-    places: Mutex<HashMap<GrantName, Place>>,
+    places: Mutex<HashMap<Wish, Place>>,
     exchanges: Semaphore,
 }
 
@@ -92,21 +83,22 @@ pub(super) struct Report {
 
 #[derive(Debug, Serialize)]
 pub(super) struct GrantReport {
-    pub(super) grant: GrantName,
+    #[serde(flatten)]
+    pub(super) wish: Wish,
     #[serde(flatten)]
     pub(super) slot: SlotStatus,
 }
 
 impl Keeper {
-    pub(super) fn new(broker: Broker, subject: Subject, terms: Terms, around: Surroundings) -> Arc<Self> {
+    pub(super) fn new(broker: Broker, subject: Subject, around: Surroundings) -> Arc<Self> {
         let (places, exchanges) = (Mutex::default(), Semaphore::new(MOST_EXCHANGES));
-        Arc::new(Self { broker, subject, terms, around, places, exchanges })
+        Arc::new(Self { broker, subject, around, places, exchanges })
     }
 
     /// A grant's credential as SDKs read it: from memory while one lives, else from the broker.
-    pub(super) async fn credential(self: &Arc<Self>, grant: &GrantName) -> Result<Vec<u8>, Trouble> {
-        let place = self.place(grant);
-        let mut flight = match self.look(grant, &place) {
+    pub(super) async fn credential(self: &Arc<Self>, wish: &Wish) -> Result<Vec<u8>, Trouble> {
+        let place = self.place(wish);
+        let mut flight = match self.look(wish, &place) {
             Known::Answer(answer) => return answer,
             Known::Wait(flight) => flight,
         };
@@ -128,10 +120,10 @@ impl Keeper {
             let held = lock(place);
             held.flying().is_some() || !held.slot.is_over(now)
         });
-        for (grant, place) in places.iter() {
+        for (wish, place) in places.iter() {
             let mut held = lock(place);
             if held.slot.is_due(now) {
-                self.start(grant, place, &mut held);
+                self.start(wish, place, &mut held);
             }
         }
     }
@@ -139,70 +131,69 @@ impl Keeper {
     /// How every grant stands, by name.
     pub(super) fn status(&self) -> Report {
         let now = self.now();
-        let of = |(grant, place): (&GrantName, &Place)| GrantReport {
-            grant: grant.clone(),
+        let of = |(wish, place): (&Wish, &Place)| GrantReport {
+            wish: wish.clone(),
             slot: lock(place).slot.status(now),
         };
         let mut grants: Vec<_> = lock(&self.places).iter().map(of).collect();
-        grants.sort_by(|one, other| one.grant.cmp(&other.grant));
+        grants.sort_by(|one, other| one.wish.cmp(&other.wish));
         let is_well = grants.iter().all(|grant| grant.slot.last_error.is_none());
         let status = if is_well { "ok" } else { "degraded" };
         Report { status, broker: self.broker.url().to_string(), grants }
     }
 
-    fn look(self: &Arc<Self>, grant: &GrantName, place: &Place) -> Known {
+    fn look(self: &Arc<Self>, wish: &Wish, place: &Place) -> Known {
         let mut held = lock(place);
         match held.slot.look(self.now()) {
             Look::Serve { body, due } => {
                 if due {
-                    self.start(grant, place, &mut held);
+                    self.start(wish, place, &mut held);
                 }
                 Known::Answer(Ok(body))
             }
             Look::Refuse(trouble) => Known::Answer(Err(trouble)),
-            Look::Ask => Known::Wait(self.start(grant, place, &mut held)),
+            Look::Ask => Known::Wait(self.start(wish, place, &mut held)),
         }
     }
 
-    fn place(&self, grant: &GrantName) -> Place {
+    fn place(&self, wish: &Wish) -> Place {
         let mut places = lock(&self.places);
-        if !places.contains_key(grant) && places.len() >= MOST_GRANTS {
+        if !places.contains_key(wish) && places.len() >= MOST_GRANTS {
             let least = places.iter().min_by_key(|(_, place)| lock(place).slot.worth());
             if let Some(least) = least.map(|(name, _)| name.clone()) {
                 places.remove(&least);
             }
         }
-        Arc::clone(places.entry(grant.clone()).or_default())
+        Arc::clone(places.entry(wish.clone()).or_default())
     }
 
     /// Joins the grant's exchange, or begins one. It goes on when whoever asked has gone.
-    fn start(self: &Arc<Self>, grant: &GrantName, place: &Place, held: &mut Held) -> watch::Receiver<()> {
+    fn start(self: &Arc<Self>, wish: &Wish, place: &Place, held: &mut Held) -> watch::Receiver<()> {
         if let Some(flight) = held.flying() {
             return flight.clone();
         }
         let (end, flight) = watch::channel(());
         held.flight = Some(flight.clone());
-        let (keeper, grant, place) = (Arc::clone(self), grant.clone(), Arc::clone(place));
+        let (keeper, wish, place) = (Arc::clone(self), wish.clone(), Arc::clone(place));
         tokio::spawn(async move {
             let _end = end;
             let asked = keeper.now();
-            let outcome = keeper.exchange(&grant).await;
-            keeper.settle(&grant, &place, asked, outcome);
+            let outcome = keeper.exchange(&wish).await;
+            keeper.settle(&wish, &place, asked, outcome);
         });
         flight
     }
 
     /// One exchange, with the token as it is now.
-    async fn exchange(&self, grant: &GrantName) -> Result<Fresh, Setback> {
+    async fn exchange(&self, wish: &Wish) -> Result<Fresh, Setback> {
         let _turn = self.exchanges.acquire().await.map_err(|_| Setback::failed("the agent is stopping"))?;
         let token = self.subject.token().await.map_err(|why| Setback::failed(&format!("{why:#}")))?;
         let subject = token.fingerprint();
-        let elevation = self.terms.elevation.as_ref().filter(|(only, _)| only == grant);
-        let elevation = elevation.map(|(_, id)| id.to_string());
+        let elevation = wish.elevation.map(|id| id.to_string());
         let wanted = Wanted {
-            grant: grant.as_str(),
+            grant: wish.grant.as_str(),
             scope: None,
-            expires_in: self.terms.expires_in,
+            expires_in: wish.expires_in,
             elevation: elevation.as_deref(),
             kind: Some(AWS_TYPE),
         };
@@ -214,7 +205,7 @@ impl Keeper {
         Ok(Fresh { given, aws, subject })
     }
 
-    fn settle(&self, grant: &GrantName, place: &Place, asked: Now, outcome: Result<Fresh, Setback>) {
+    fn settle(&self, wish: &Wish, place: &Place, asked: Now, outcome: Result<Fresh, Setback>) {
         let (now, die) = (self.now(), self.die());
         let news = {
             let slot = &mut lock(place).slot;
@@ -224,7 +215,7 @@ impl Keeper {
                 Err(Setback::Failed(why, wish)) => slot.fail(now, why, wish, die),
             }
         };
-        if let Some(line) = line(grant, &news) {
+        if let Some(line) = line(wish, &news) {
             (self.around.tell)(&line);
         }
     }
@@ -277,15 +268,15 @@ fn one_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-fn line(grant: &GrantName, news: &News) -> Option<String> {
+fn line(wish: &Wish, news: &News) -> Option<String> {
     Some(match news {
         News::None => return None,
         News::Failing { why, until: Some(until) } => {
-            format!("grant `{grant}`: not renewed: {why}; what it has is served until {until}")
+            format!("grant `{wish}`: not renewed: {why}; what it has is served until {until}")
         }
-        News::Failing { why, until: None } => format!("grant `{grant}`: nothing to serve: {why}"),
-        News::Refused { why } => format!("grant `{grant}`: the broker refused, nothing is served: {why}"),
-        News::Renewed { until } => format!("grant `{grant}`: well again, until {until}"),
+        News::Failing { why, until: None } => format!("grant `{wish}`: nothing to serve: {why}"),
+        News::Refused { why } => format!("grant `{wish}`: the broker refused, nothing is served: {why}"),
+        News::Renewed { until } => format!("grant `{wish}`: well again, until {until}"),
     })
 }
 

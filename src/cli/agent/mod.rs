@@ -8,6 +8,7 @@ mod slot;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wish;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::bearer::{Bearer, TokenFile};
-use self::keeper::{Keeper, Surroundings, Terms};
+use self::keeper::{Keeper, Surroundings};
 use self::serve::Door;
+use self::wish::Wish;
 use super::Output;
 use super::options::{BrokerArgs, SubjectArgs, TermsArgs};
 use crate::clock::SystemClock;
@@ -108,33 +110,40 @@ impl RunArgs {
                 "--subject-token-file: standard input cannot be read again at each renewal",
             ));
         }
-        let elevation = match (&self.grant, self.terms.elevation) {
-            (None, Some(_)) => {
-                return Ok(usage(output, "--elevation is for one grant: name it with --grant"));
-            }
-            (grant, id) => grant.clone().zip(id),
-        };
-        let terms = Terms { expires_in: self.terms.expires_in, elevation };
+        if self.grant.is_none() && self.terms.elevation.is_some() {
+            return Ok(usage(output, "--elevation is for one grant: name it with --grant"));
+        }
         let mut stop = Stop::listen()?;
         let (entropy, clock) = (Arc::new(SystemEntropy::new()), Arc::new(SystemClock::start()));
         let around =
             Surroundings { clock, entropy: entropy.clone(), tell: Box::new(say), patience: PATIENCE };
-        let keeper = Keeper::new(self.broker.open()?, subject, terms, around);
+        let keeper = Keeper::new(self.broker.open()?, subject, around);
         let bearer = Arc::new(Bearer::new(entropy.as_ref())?);
-        let router = serve::router(Door { keeper: Arc::clone(&keeper), bearer: Arc::clone(&bearer) });
+        let router = serve::router(Door {
+            keeper: keeper.clone(),
+            bearer: bearer.clone(),
+            expires_in: self.terms.expires_in,
+        });
         let listener = Listener::start(self.listen, None, MOST_CONNECTIONS, router)
             .with_context(|| format!("cannot listen on {}", self.listen))?;
         // Not before: where another agent listens already, its token file must stay as it is.
         let token_file = bearer.write(self.token_file.as_deref(), entropy.as_ref())?;
         self.announce(output, listener.address, &token_file)?;
-        if let Some(grant) = self.grant.clone() {
+        if let Some(mut wish) = self.wish() {
+            wish.expires_in = self.terms.expires_in;
             let keeper = Arc::clone(&keeper);
             // How it went is told on standard error, and to whoever asks.
-            tokio::spawn(async move { keeper.credential(&grant).await.map(|_| ()) });
+            tokio::spawn(async move { keeper.credential(&wish).await.map(|_| ()) });
         }
         stop.keeping(&keeper).await;
         listener.drain(DRAIN).await;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the printed URL asks for.
+    fn wish(&self) -> Option<Wish> {
+        let grant = self.grant.clone()?;
+        Some(Wish { grant, elevation: self.terms.elevation, expires_in: None })
     }
 
     /// Where it is, and what to export.
@@ -142,7 +151,7 @@ impl RunArgs {
         let base = format!("http://{address}/aws/credentials/");
         let path = token_file.path().to_string_lossy();
         output.note(format!("tidegate agent: listening on http://{address}, token file {path}"));
-        let uri = self.grant.as_ref().map(|grant| format!("{base}{grant}"));
+        let uri = self.wish().map(|wish| format!("{base}{wish}"));
         let variables = uri.as_deref().map(|uri| {
             [("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &*path)]
         });
@@ -150,36 +159,34 @@ impl RunArgs {
         output.json_line(&json!({
             "address": address, "credentials": base, "token_file": path, "environment": environment,
         }))?;
-        for (name, value) in variables.iter().flatten().filter(|_| self.print_env) {
-            output.line(format!("export {name}={}", quoted(value)))?;
-        }
-        Ok(())
+        let Some(variables) = variables.filter(|_| self.print_env) else { return Ok(()) };
+        // In one piece: whoever waits for a file with them finds both.
+        let lines = variables.map(|(name, value)| format!("export {name}={}", quoted(value)));
+        Ok(output.line(lines.join("\n"))?)
     }
 }
 
 /// What ends the agent.
 struct Stop {
-    signals: [tokio::signal::unix::Signal; 3],
+    signals: [tokio::signal::unix::Signal; 2],
 }
 
 impl Stop {
-    /// A terminal that closes ends it too: its token file must not stay behind.
+    /// SIGHUP is left as it was: under `nohup` an agent survives its terminal.
     fn listen() -> std::io::Result<Self> {
-        let [terminate, interrupt, hangup] =
-            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        Ok(Self { signals: [terminate?, interrupt?, hangup?] })
+        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        Ok(Self { signals: [terminate?, interrupt?] })
     }
 
     /// Keeps the credentials fresh until then.
     async fn keeping(&mut self, keeper: &Arc<Keeper>) {
-        let [terminate, interrupt, hangup] = &mut self.signals;
+        let [terminate, interrupt] = &mut self.signals;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
-                _ = hangup.recv() => return,
                 _ = look.tick() => keeper.tick(),
             }
         }

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HOST, ORIGIN, VIA};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -16,8 +17,8 @@ use serde_json::json;
 
 use super::bearer::Bearer;
 use super::keeper::Keeper;
-use super::slot::Trouble;
-use crate::ids::GrantName;
+use super::slot::Kind;
+use super::wish::Wish;
 
 /// Only browsers and proxies send these. A page that makes a browser call us, or a proxy that makes us public, is no SDK.
 const NOT_OF_AN_SDK: [HeaderName; 7] = [
@@ -34,6 +35,8 @@ const NOT_OF_AN_SDK: [HeaderName; 7] = [
 pub(super) struct Door {
     pub(super) keeper: Arc<Keeper>,
     pub(super) bearer: Arc<Bearer>,
+    /// For who asks without a lifetime.
+    pub(super) expires_in: Option<Duration>,
 }
 
 /// Who asks.
@@ -74,14 +77,19 @@ async fn guard(State(door): State<Arc<Door>>, mut request: Request<Body>, next: 
     response
 }
 
-async fn credentials(State(door): State<Arc<Door>>, Path(grant): Path<String>) -> Response {
-    let grant = match GrantName::new(&grant) {
-        Ok(grant) => grant,
-        Err(why) => return error(StatusCode::BAD_REQUEST, "invalid_request", &why.to_string()),
+async fn credentials(
+    State(door): State<Arc<Door>>,
+    Path(grant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut wish = match Wish::read(&grant, query.as_deref().unwrap_or_default()) {
+        Ok(wish) => wish,
+        Err(why) => return error(Kind::Invalid, &why),
     };
-    match door.keeper.credential(&grant).await {
+    wish.expires_in = wish.expires_in.or(door.expires_in);
+    match door.keeper.credential(&wish).await {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(trouble) => refused(&grant, &trouble),
+        Err(trouble) => error(trouble.kind, &format!("grant `{wish}`: {}", trouble.message)),
     }
 }
 
@@ -156,13 +164,14 @@ fn is_loopback(request: &Request<Body>) -> bool {
     })
 }
 
-fn refused(grant: &GrantName, trouble: &Trouble) -> Response {
-    let status = if trouble.is_refusal { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE };
-    error(status, &trouble.code, &format!("grant `{grant}`: {}", trouble.message))
-}
-
-/// The body that Go shows in part and boto3 as a whole.
-fn error(status: StatusCode, code: &str, message: &str) -> Response {
+/// The body that Go shows in part and boto3 as a whole, in the words of the broker's own container door. What is 5xx is
+/// tried again by every SDK.
+fn error(kind: Kind, message: &str) -> Response {
+    let (status, code) = match kind {
+        Kind::Denied => (StatusCode::FORBIDDEN, "AccessDenied"),
+        Kind::Invalid => (StatusCode::BAD_REQUEST, "ValidationError"),
+        Kind::Passing => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+    };
     (status, axum::Json(json!({ "code": code, "message": message }))).into_response()
 }
 

@@ -20,10 +20,15 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A broker that wishes for more quiet than this is asked anyway.
 const LONGEST_WISH: Duration = Duration::from_mins(1);
+/// Trouble is remembered so long after it was last asked for: it is told once, and not for each request of a loop.
+const MEMORY: Duration = Duration::from_mins(10);
 /// Not served any more so long before its end: boto3 throws what ends while it reads it, without a word about why.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Half of ever shorter rests would be asked for ever faster where the end cannot move: break-glass.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(10);
+
+/// What is renewed has at least so long left then.
+const NEAR_THE_END: Duration = Duration::from_secs(3);
 
 /// Both clocks at one moment. The wall clock can be set back and the monotonic one stands still while a laptop sleeps:
 /// something is over as soon as either says so.
@@ -72,16 +77,23 @@ struct Live {
 /// Why there is no (new) credential.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
-    /// The broker said no, or it said nothing that counts.
-    pub(super) is_refusal: bool,
-    /// Of RFC 6749, or ours.
-    pub(super) code: String,
+    pub(super) kind: Kind,
     /// One line for whoever asked.
     pub(super) message: String,
 }
 
+/// What kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The broker's no to the grant.
+    Denied,
+    /// The broker's no to the token, or to how it was asked.
+    Invalid,
+    /// Nothing was heard that counts: it may be different in a moment.
+    Passing,
+}
+
 /// What to do with a request.
-#[derive(Debug)]
 pub(super) enum Look {
     /// Send this. It is time to get the next one when `due`.
     Serve { body: Vec<u8>, due: bool },
@@ -140,7 +152,11 @@ impl Deadline {
 impl Trouble {
     /// It may be different in a moment.
     pub(super) fn passing(message: String) -> Self {
-        Self { is_refusal: false, code: "temporarily_unavailable".to_owned(), message }
+        Self { kind: Kind::Passing, message }
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.kind != Kind::Passing
     }
 }
 
@@ -176,7 +192,7 @@ impl Slot {
     /// Is there nothing left to remember?
     pub(super) fn is_over(&self, now: Now) -> bool {
         let ended = self.live.as_ref().is_none_or(|live| live.ends.has_passed(now));
-        ended && self.trouble.as_ref().is_none_or(|(_, again)| again.has_passed(now))
+        ended && (self.trouble.is_none() || now.up.saturating_sub(self.asked) > MEMORY)
     }
 
     /// For making room: who has nothing goes first, then who was not asked for longest.
@@ -194,14 +210,12 @@ impl Slot {
         die: Die,
     ) -> News {
         let Some(life) = life(asked, given, aws) else {
-            return self.fail(
-                asked,
-                "by this machine's clock, what the broker gave is over".to_owned(),
-                None,
-                die,
-            );
+            let why = format!("by this machine's clock, what the broker gave ends now: {}", aws.expiration);
+            return self.fail(asked, why, None, die);
         };
         let refresh = die.part(life + LAST_MOMENT, 500, 600).max(SHORTEST_REFRESH);
+        // So near to an end that cannot move, the broker has nothing better to give.
+        let refresh = if refresh + NEAR_THE_END > life { life } else { refresh };
         let was_failing = self.trouble.take().is_some();
         (self.failures, self.retry) = (0, None);
         self.live = Some(Live {
@@ -227,14 +241,15 @@ impl Slot {
         self.drop_ended(now);
         let same_token = self.live.as_ref().is_some_and(|live| live.subject == subject);
         if refusal.is_about_the_token() && same_token {
-            let why = format!("the subject token was not renewed: {}", refusal.brief());
+            let why = format!("the broker does not take the same token again: {}", refusal.brief());
             return self.fail(now, why, None, die);
         }
-        let was_refused = self.trouble.as_ref().is_some_and(|(trouble, _)| trouble.is_refusal);
+        let was_refused = self.trouble.as_ref().is_some_and(|(trouble, _)| trouble.is_refusal());
         self.live = None;
         (self.failures, self.retry) = (0, None);
         let message = format!("the broker refused: {}", refusal.brief());
-        let trouble = Trouble { is_refusal: true, code: refusal.code(), message };
+        let kind = if refusal.is_about_the_token() { Kind::Invalid } else { Kind::Denied };
+        let trouble = Trouble { kind, message };
         self.trouble = Some((trouble, now.after(REFUSAL)));
         if was_refused { News::None } else { News::Refused { why: refusal.brief() } }
     }
@@ -242,7 +257,7 @@ impl Slot {
     /// The broker could not be asked, or had no answer that counts. What lives goes on.
     pub(super) fn fail(&mut self, now: Now, why: String, wish: Option<Duration>, die: Die) -> News {
         self.drop_ended(now);
-        let was_failing = self.trouble.as_ref().is_some_and(|(trouble, _)| !trouble.is_refusal);
+        let was_failing = self.trouble.as_ref().is_some_and(|(trouble, _)| !trouble.is_refusal());
         self.failures = self.failures.saturating_add(1);
         let wait = FIRST_WAIT.saturating_mul(1 << self.failures.saturating_sub(1).min(8)).min(LONGEST_WAIT);
         let wish = wish.unwrap_or_default().min(LONGEST_WISH);
@@ -258,7 +273,7 @@ impl Slot {
         let live = self.live.as_ref().filter(|live| !live.ends.has_passed(now));
         let state = match (live, &self.trouble) {
             (Some(_), _) => "live",
-            (None, Some((trouble, _))) if trouble.is_refusal => "refused",
+            (None, Some((trouble, _))) if trouble.is_refusal() => "refused",
             (None, Some(_)) => "failing",
             (None, None) => "empty",
         };

@@ -42,19 +42,14 @@ pub(in crate::cli) struct OauthRefusal {
 }
 
 impl OauthRefusal {
-    /// The error code.
-    pub(in crate::cli) fn code(&self) -> String {
-        plain(&self.error)
-    }
-
-    /// Is it about the subject token and not about what was asked for?
+    /// Is it about the subject token, or how it was asked, and not about the grant?
     pub(in crate::cli) fn is_about_the_token(&self) -> bool {
         matches!(self.error.as_str(), "invalid_request" | "invalid_grant")
     }
 
     /// Code, description and request on one line.
     pub(in crate::cli) fn brief(&self) -> String {
-        let mut text = self.code();
+        let mut text = plain(&self.error);
         if !self.error_description.is_empty() {
             text.push_str(": ");
             text.push_str(&plain(&self.error_description));

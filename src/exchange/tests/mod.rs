@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod elevations;
+mod narrowing;
 mod replicas;
 mod sts;
 mod world;

@@ -107,6 +107,7 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::ElevationNotApplicable
         | Refusal::ElevationAmbiguous
         | Refusal::Scope
+        | Refusal::Narrowing { .. }
         | Refusal::TokenType => (StatusCode::BAD_REQUEST, "ValidationError"),
         Refusal::PrincipalRate | Refusal::Throttled(_) | Refusal::StsBudget(_) => {
             (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException")

@@ -23,6 +23,7 @@ async fn panics() -> &'static str {
 fn router(edge: &Arc<Edge>) -> Router {
     let router = Router::new()
         .route("/fine", get(|| async { "fine" }))
+        .route("/.well-known/jwks.json", get(|| async { "keys" }))
         .route("/panics", get(panics))
         .route("/hangs", get(std::future::pending::<&'static str>));
     wrap(router, edge)
@@ -61,6 +62,15 @@ async fn over_the_limit_a_request_is_turned_away_at_once() {
     let response = router.oneshot(request("/fine")).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn whoever_checks_our_tokens_gets_the_keys_while_every_place_is_taken() {
+    let router = router(&edge(1, Duration::from_mins(1)));
+    let waiting = tokio::spawn(router.clone().oneshot(request("/hangs")));
+    tokio::task::yield_now().await;
+    assert_eq!(router.oneshot(request("/.well-known/jwks.json")).await.unwrap().status(), StatusCode::OK);
     waiting.abort();
 }
 

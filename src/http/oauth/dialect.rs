@@ -102,6 +102,7 @@ impl OauthError {
             | Refusal::ActorIsPerson
             | Refusal::TokenType
             | Refusal::Lifetime(_)
+            | Refusal::Narrowing { .. }
             | Refusal::ElevationNotApplicable
             | Refusal::ElevationAmbiguous => Self::invalid_request(text),
             Refusal::Target(_) | Refusal::Scoping { .. } | Refusal::ElevationOver => {

@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::answer::xml_answer;
 use super::xml::Xml;
-use crate::exchange::{ExchangeError, Fault, Refusal, SignatureRefusal};
+use crate::exchange::{ExchangeError, Fault, NarrowingFault, Refusal, SignatureRefusal};
 use crate::http::desk::{CANNOT_ISSUE, TOO_MANY_FAILURES};
 use crate::http::form::FormError;
 use crate::ids::RequestId;
@@ -122,6 +122,16 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::ElevationAmbiguous
         | Refusal::Scope
         | Refusal::TokenType => (StatusCode::BAD_REQUEST, "ValidationError"),
+        // AWS has a word for what is no policy and for what is too large. That a policy cannot be put together with another one
+        // happens only here.
+        Refusal::Narrowing { fault, .. } => {
+            let code = match fault {
+                NarrowingFault::Malformed => "MalformedPolicyDocument",
+                NarrowingFault::TooLarge => "PackedPolicyTooLarge",
+                NarrowingFault::Inexpressible | NarrowingFault::NotApplicable => "ValidationError",
+            };
+            (StatusCode::BAD_REQUEST, code)
+        }
         Refusal::PrincipalRate | Refusal::Throttled(_) | Refusal::StsBudget(_) => {
             (StatusCode::TOO_MANY_REQUESTS, "Throttling")
         }

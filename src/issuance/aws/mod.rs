@@ -1,9 +1,9 @@
 //! AWS credentials: a plan made of the permit, one STS call per plan, and an end that holds even with the broker dead.
 //!
-//! `plan`, `names`, `limits` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own AWS identity
-//! or with a token of `web_identity`; `cache` and `slot` make one call serve many, and one entry stand for many deliveries;
-//! `budget` bounds the calls; `end_sessions` talks to IAM when sessions must end before their time; `known_keys` and
-//! `signature` tell who holds a key of ours.
+//! `plan`, `names`, `limits`, `narrow` and `session_policy` are pure; `client` and `ask` talk to STS, with the broker's own
+//! AWS identity or with a token of `web_identity`; `cache` and `slot` make one call serve many, and one entry stand for many
+//! deliveries; `budget` bounds the calls; `end_sessions` talks to IAM when sessions must end before their time; `known_keys`
+//! and `signature` tell who holds a key of ours.
 
 mod ask;
 mod budget;
@@ -13,6 +13,7 @@ mod end_sessions;
 mod known_keys;
 mod limits;
 mod names;
+mod narrow;
 mod plan;
 mod sdk;
 mod session_policy;
@@ -28,8 +29,10 @@ pub use client::{Identity, Settings, StsClients};
 pub use end_sessions::{EndError, EndOrder, EndSettings, SessionEnder};
 pub use known_keys::{CallerIdentity, KnownKeys, SignatureRefusal};
 pub use limits::LimitError;
+pub use narrow::{NarrowError, NarrowingFault};
 pub use plan::{AwsOrder, Footing, Mode, Plan, PlanError};
 pub use sdk::ConnectError;
+pub use session_policy::session_policy;
 pub use signature::SignedRequest;
 pub use slot::Turn;
 pub use web_identity::WebIdentity;
@@ -39,6 +42,7 @@ use self::cache::{Answer, Ask, Session, SessionCache};
 use super::{Credential, CredentialFacts, IssueError, Made, OpenCredential, Standing};
 use crate::clock::Clock;
 use crate::ids::RequestId;
+use crate::secret::Fingerprint;
 
 /// Makes AWS credentials.
 pub struct AwsIssuer {
@@ -87,8 +91,11 @@ impl AwsIssuer {
             }
             outcome
         };
-        let answer = self.cache.session(plan, order.permit.digest(), &*self.clock, call).await?;
-        Ok(made(&order, plan, answer))
+        match self.cache.session(plan, order.permit.digest(), &*self.clock, call).await {
+            Ok(answer) => Ok(made(&order, plan, answer)),
+            Err(error) if order.narrowing.is_some() => Err(narrow::blame(error)),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -98,10 +105,10 @@ fn made(order: &AwsOrder<'_>, plan: &Plan, answer: Answer) -> Made {
     let digest = order.permit.digest();
     let shared = order.footing == Footing::Shared;
     if let Some(issue) = answer.kept.issue_under(digest).filter(|_| shared) {
-        let credential = seal(issue.receipt.request_id(), plan, &answer);
+        let credential = seal(issue.receipt.request_id(), order, plan, &answer);
         return Made { credential, standing: Standing::Recorded(Arc::clone(&issue.receipt)) };
     }
-    let credential = seal(order.request_id, plan, &answer);
+    let credential = seal(order.request_id, order, plan, &answer);
     let stands_for_others = match order.footing {
         Footing::Alone => false,
         Footing::Own => !answer.kept.is_on_record(),
@@ -111,7 +118,7 @@ fn made(order: &AwsOrder<'_>, plan: &Plan, answer: Answer) -> Made {
     Made { credential, standing: Standing::Unrecorded(turn) }
 }
 
-fn seal(request_id: RequestId, plan: &Plan, answer: &Answer) -> Credential {
+fn seal(request_id: RequestId, order: &AwsOrder<'_>, plan: &Plan, answer: &Answer) -> Credential {
     let session: &Session = &answer.kept.session;
     let facts = CredentialFacts::Aws {
         access_key_id: session.access_key_id.clone(),
@@ -121,6 +128,7 @@ fn seal(request_id: RequestId, plan: &Plan, answer: &Answer) -> Credential {
         fingerprint: session.session_token.fingerprint(),
         cached: answer.cached,
         packed_policy_percent: session.packed_policy_percent,
+        narrowed_by: order.narrowing.map(|text| Fingerprint::of(text.as_bytes())),
     };
     let secret = OpenCredential::Aws {
         access_key_id: session.access_key_id.clone(),

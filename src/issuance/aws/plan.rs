@@ -1,6 +1,7 @@
 //! What STS will be asked for: a function of the permit, the grant, the caller's attributes and the moment.
 
 use super::limits::{self, LimitError};
+use super::narrow::NarrowError;
 use super::{names, session_policy};
 use crate::clock::{Clock, Moment};
 use crate::grants::{Attributes, AwsGrant, GrantKind, PolicyArn, StsRoute, TemplateError};
@@ -106,12 +107,8 @@ pub enum PlanError {
         error: TemplateError,
     },
     /// The caller's own policy cannot be put together with the grant's.
-    #[error("the caller's policy cannot be applied")]
-    Narrowing,
-    /// AWS allows what any session policy allows: beside managed ones, whose text is not known here, a policy of the
-    /// caller's would narrow nothing.
-    #[error("the grant has managed session policies, which a caller's policy cannot narrow")]
-    NarrowingManaged,
+    #[error(transparent)]
+    Narrowing(#[from] NarrowError),
     /// One of AWS's limits.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -207,13 +204,7 @@ pub(super) fn plan(order: &AwsOrder<'_>, mode: Mode, longest_session: u32) -> Re
     if permit.grant().break_glass.is_some() && permit.elevation().is_none() {
         return Err(PlanError::NoElevation);
     }
-    if order.narrowing.is_some() && !grant.policy_arns.is_empty() {
-        return Err(PlanError::NarrowingManaged);
-    }
-    if order.narrowing.is_some() {
-        return Err(PlanError::Narrowing);
-    }
-    let granted = granted_statements(grant, order.attributes)?;
+    let statements = session_policy::statements(grant, order.attributes, order.narrowing)?;
     let ends_at = end(order)?;
     let mut tags = tags(grant, order.attributes)?;
     tags.extend(elevation_tags(permit).into_iter().flatten());
@@ -228,7 +219,7 @@ pub(super) fn plan(order: &AwsOrder<'_>, mode: Mode, longest_session: u32) -> Re
         source_identity: source_identity(permit),
         tags,
         transitive_tags: grant.transitive_tags.clone(),
-        policy: session_policy::document(granted.as_deref(), ends_at, grant.allow_assume_role)?,
+        policy: session_policy::closed(statements.as_deref(), grant, order.narrowing.is_some(), ends_at)?,
         duration_seconds: limits::duration(permit.ttl().seconds(), longest_session)?,
         at: order.at,
         ends_at,
@@ -237,7 +228,7 @@ pub(super) fn plan(order: &AwsOrder<'_>, mode: Mode, longest_session: u32) -> Re
     limits::policies(&plan.policy, &plan.policy_arns)?;
     limits::tags(&plan.tags, &plan.transitive_tags)?;
     if permit.grant().break_glass.is_none() && permit.elevation().is_none() {
-        plan.cache_key = Some(cache_key(order, &plan, grant, granted.as_deref()));
+        plan.cache_key = Some(cache_key(order, &plan, grant, statements.as_deref()));
     }
     Ok(plan)
 }
@@ -271,19 +262,6 @@ fn elevation_tags(permit: &Permit) -> Option<[(String, String); 2]> {
     })
 }
 
-/// `None` where the role alone decides. Managed policies allow something by themselves, and AWS adds up what session
-/// policies allow: the inline one then allows what the grant's own text allows and nothing else.
-fn granted_statements(
-    grant: &AwsGrant,
-    attributes: &(dyn Attributes + Sync),
-) -> Result<Option<Vec<serde_json::Value>>, PlanError> {
-    match &grant.session_policy {
-        Some(policy) => policy.render(attributes).map(Some).map_err(PlanError::Policy),
-        None if grant.policy_arns.is_empty() => Ok(None),
-        None => Ok(Some(Vec::new())),
-    }
-}
-
 fn tags(grant: &AwsGrant, attributes: &(dyn Attributes + Sync)) -> Result<Vec<(String, String)>, PlanError> {
     let render = |(key, template): &(String, crate::grants::Template)| match template.render(attributes) {
         Ok(value) => Ok((key.clone(), value)),
@@ -307,11 +285,11 @@ fn cache_key(
     order: &AwsOrder<'_>,
     plan: &Plan,
     grant: &AwsGrant,
-    granted: Option<&[serde_json::Value]>,
+    statements: Option<&[serde_json::Value]>,
 ) -> Fingerprint {
     let permit = order.permit;
     let version = permit.grant().version;
-    let granted = granted.map(|statements| serde_json::Value::from(statements).to_string());
+    let own_policy = statements.map(|statements| serde_json::Value::from(statements).to_string());
     let tags: Vec<&[u8]> =
         plan.tags.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]).collect();
     let transitive: Vec<&[u8]> = plan.transitive_tags.iter().map(String::as_bytes).collect();
@@ -335,8 +313,10 @@ fn cache_key(
         plan.external_id.as_deref().unwrap_or_default().as_bytes(),
         Fingerprint::of_fields(&managed).as_bytes(),
         plan.role_arn.as_bytes(),
-        if granted.is_some() { b"own policy" } else { b"role's policy" },
-        granted.unwrap_or_default().as_bytes(),
+        if own_policy.is_some() { b"own policy" } else { b"role's policy" },
+        own_policy.unwrap_or_default().as_bytes(),
+        // The record of a session names the text that narrowed it, so another text gets another session.
+        order.narrowing.unwrap_or_default().as_bytes(),
         &[u8::from(grant.allow_assume_role)],
         Fingerprint::of_fields(&tags).as_bytes(),
         Fingerprint::of_fields(&transitive).as_bytes(),

@@ -3,11 +3,13 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::LimitError;
+use super::narrow::{self, NarrowError};
+use super::{LimitError, PlanError};
 use crate::clock::Moment;
+use crate::grants::{Attributes, AwsGrant};
 
 /// Our statements' ids begin with this: AWS wants ids to be different within one policy.
-const RESERVED: &str = "Tidegate";
+pub(super) const RESERVED: &str = "Tidegate";
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -63,9 +65,55 @@ const OUTLIVING: &[&str] = &[
     "sts:GetWebIdentityToken",
 ];
 
+/// The session policy that STS is sent for a caller of `grant`: its statements filled with the caller's attributes, narrowed
+/// by the caller's own policy (IAM's JSON), closed by the end and by what keeps the session from outliving it.
+///
+/// # Errors
+/// An attribute that may not stand there, a caller's policy that cannot be applied exactly, or AWS's limit for the text.
+pub fn session_policy(
+    grant: &AwsGrant,
+    attributes: &dyn Attributes,
+    narrowing: Option<&str>,
+    ends_at: Moment,
+) -> Result<String, PlanError> {
+    let statements = statements(grant, attributes, narrowing)?;
+    closed(statements.as_deref(), grant, narrowing.is_some(), ends_at)
+}
+
+/// What is allowed; `None` leaves that to the role. Managed policies allow something by themselves, and AWS adds up what session
+/// policies allow: the inline one then allows what the grant's own text allows and nothing else. Beside them a policy of the
+/// caller's would narrow nothing, and their text is not known here.
+pub(super) fn statements(
+    grant: &AwsGrant,
+    attributes: &dyn Attributes,
+    narrowing: Option<&str>,
+) -> Result<Option<Vec<Value>>, PlanError> {
+    let own = grant.session_policy.as_ref().map(|policy| policy.render(attributes));
+    let own = own.transpose().map_err(PlanError::Policy)?;
+    let own = own.or_else(|| (!grant.policy_arns.is_empty()).then(Vec::new));
+    match narrowing {
+        Some(_) if !grant.policy_arns.is_empty() => Err(NarrowError::Managed.into()),
+        Some(asked) => Ok(Some(narrow::narrow(own.as_deref(), asked)?)),
+        None => Ok(own),
+    }
+}
+
+/// With the closing statements.
+pub(super) fn closed(
+    statements: Option<&[Value]>,
+    grant: &AwsGrant,
+    narrowed: bool,
+    ends_at: Moment,
+) -> Result<String, PlanError> {
+    document(statements, ends_at, grant.allow_assume_role).map_err(|limit| match limit {
+        LimitError::PolicyLength(length) if narrowed => NarrowError::SessionLength(length).into(),
+        limit => limit.into(),
+    })
+}
+
 /// The whole policy, without white space. `granted` are the grant's own statements; without any, the role's own policy
 /// alone decides what is allowed.
-pub(super) fn document(
+fn document(
     granted: Option<&[Value]>,
     ends_at: Moment,
     allow_assume_role: bool,

@@ -19,6 +19,7 @@ fn opened(credential: Credential) -> OpenCredential {
 
 mod deliveries;
 mod elevations;
+mod narrowing;
 mod options;
 mod short;
 mod web_identity;

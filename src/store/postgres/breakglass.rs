@@ -4,7 +4,7 @@ mod elevations;
 mod kept;
 mod outbox;
 
-pub(super) use kept::{LOCKS, lock};
+pub(super) use kept::LOCKS;
 
 use futures_util::future::BoxFuture;
 

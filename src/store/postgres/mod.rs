@@ -3,7 +3,9 @@
 
 mod breakglass;
 mod connect;
-mod listen;
+mod custody;
+mod end;
+mod inspect;
 mod pool;
 mod replicas;
 mod rows;
@@ -13,31 +15,39 @@ mod statements;
 mod tests;
 mod unit;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
+use tokio::task::JoinSet;
 
 use self::connect::{Dialer, LIMITS, Limits, Server};
-use self::listen::Listener;
+pub(super) use self::end::PostgresEnd;
+pub(super) use self::inspect::inspect;
 use self::pool::{Lane, Pool};
+use self::replicas::News;
 use self::rows::signed;
+pub(super) use self::schema::migrate;
 use self::unit::PostgresUnit;
 use super::settings::PostgresSettings;
-use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
+use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};
 use crate::clock::Moment;
 
 /// One database.
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     pool: Pool,
-    listener: Listener,
+    news: Arc<News>,
+    /// Empty beside a broker. Ends with the store.
+    listener: JoinSet<()>,
 }
 
 impl PostgresStore {
     /// Brings the schema up to date, if it is not, and opens.
     pub(super) async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
         let mut store = Self::with_limits(settings.clone(), LIMITS).await?;
-        schema::migrate(settings).await?;
+        schema::migrate(settings.clone()).await?;
         store.head().await?;
-        store.listener = Listener::start(store.pool.dialer().clone());
+        store.listener.spawn(replicas::listen(Dialer::new(settings, LIMITS), Arc::clone(&store.news)));
         Ok(store)
     }
 
@@ -56,8 +66,7 @@ impl PostgresStore {
         say_what_can_be_lost(&server);
         let pool = Pool::new(dialer);
         pool.put_back(connection);
-        // Commands do not listen.
-        Ok(Self { pool, listener: Listener::default() })
+        Ok(Self { pool, news: Arc::default(), listener: JoinSet::new() })
     }
 
     async fn begin_unit(&self) -> Result<PostgresUnit, StoreError> {
@@ -96,7 +105,7 @@ impl Store for PostgresStore {
     fn head(&self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
         Box::pin(async {
             let found = self.pool.read(|| sqlx::query(statements::HEAD)).await?;
-            let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+            let row = found.first().ok_or_else(stored::no_head)?;
             rows::head(row)
         })
     }

@@ -54,10 +54,6 @@ impl Pool {
         Self(Arc::new(Inner { dialer, idle: Mutex::default(), readers, units }))
     }
 
-    pub(super) fn dialer(&self) -> &Dialer {
-        &self.0.dialer
-    }
-
     /// A connection, new or used before, when there is a turn.
     pub(super) async fn lease(&self, lane: Lane) -> Result<Lease, StoreError> {
         let turns = match lane {
@@ -65,9 +61,9 @@ impl Pool {
             Lane::Unit => &self.0.units,
         };
         let turn = tokio::time::timeout(self.0.dialer.limits().acquire, Arc::clone(turns).acquire_owned());
-        let late = |_| StoreError::Unavailable("every connection was busy".to_owned());
+        let busy = |_| StoreError::Unavailable("every connection was busy".to_owned());
         let closed = |_| StoreError::Unavailable("the store is closed".to_owned());
-        let turn = turn.await.map_err(late)?.map_err(closed)?;
+        let turn = turn.await.map_err(busy)?.map_err(closed)?;
         let used = self.idle().pop();
         let was_used = used.is_some();
         let connection = match used {

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use super::StoreError;
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::locks::Lock;
 use crate::secret::Fingerprint;
 pub(super) use crate::store::stored::{signed, to_json};
 use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, Marks, stored};
@@ -52,8 +53,17 @@ pub(super) fn marks(row: &PgRow) -> Result<Marks, StoreError> {
         locks: count("locks_mark")?,
         keys: count("keys_mark")?,
         elevations: count("elevations_mark")?,
-        policy: policy.map(|bytes| stored::fingerprint(&bytes, "policy")).transpose()?,
+        policy: policy.map(|digest| stored::fingerprint(&digest, "policy")).transpose()?,
     })
+}
+
+/// As kept: the column `id` must agree with the facts.
+pub(super) fn lock(row: &PgRow) -> Result<Lock, StoreError> {
+    let found: Lock = from_json(row, "facts", "lock")?;
+    if found.id.to_string() != row.try_get::<&str, _>("id").map_err(broken)? {
+        return Err(StoreError::Corrupt(format!("the facts of lock {} are another's", found.id)));
+    }
+    Ok(found)
 }
 
 pub(super) fn entry(row: &PgRow, index: u64) -> Result<LogRow, StoreError> {

@@ -4,9 +4,13 @@
 mod breakglass;
 mod checkpoint;
 mod claims;
+mod custody;
+mod end;
 mod files;
+mod inspect;
 mod replicas;
 mod rows;
+mod schema;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -16,19 +20,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::SqlSafeStr as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::task::JoinSet;
 
 use self::claims::ClaimRow;
+pub(super) use self::end::SqliteEnd;
 use self::files::{FileIdentity, ProcessLock};
+pub(super) use self::inspect::{inspect, migrate};
 use self::replicas::Leases;
 use self::rows::{broken, signed};
 use self::unit::Writer;
-use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork};
+use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};
 use crate::clock::Moment;
 
 /// How long a statement waits for another connection's lock. Readers never block in WAL; this is for the short
@@ -58,6 +62,7 @@ impl SqliteStore {
         files::create_private(path)?;
         let mut store = Self::connect(path, Some(lock))?;
         store.migrate().await?;
+        store.head().await?;
         store.writer.read_claims().await?;
         store.checkpoints.spawn(store.writer.checkpointer().run());
         Ok(store)
@@ -86,7 +91,7 @@ impl SqliteStore {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut slot = self.writer.slot().await?;
         let connection = slot.connection()?;
-        run_migrations(connection).await
+        schema::migrate(connection).await.map(drop)
     }
 }
 
@@ -106,8 +111,8 @@ impl Store for SqliteStore {
 
     fn head(&self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
         Box::pin(async {
-            let row = sqlx::query(statements::HEAD).fetch_one(&self.readers).await.map_err(broken)?;
-            rows::head(&row)
+            let row = sqlx::query(statements::HEAD).fetch_optional(&self.readers).await.map_err(broken)?;
+            rows::head(row.as_ref().ok_or_else(stored::no_head)?)
         })
     }
 
@@ -191,28 +196,4 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", checkpoint::LOG_PAGES)
         .row_buffer_size(ROW_BUFFER)
         .disable_statement_logging()
-}
-
-async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-    let migration = |version, name: &'static str, text: &'static str| {
-        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
-    };
-    let all = vec![
-        migration(1, "first", include_str!("migrations/0001_first.sql")),
-        migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
-        migration(3, "replicas", include_str!("migrations/0003_replicas.sql")),
-    ];
-    // `run` takes anything that can be acquired, which keeps this future from being `Send`.
-    let done = Migrator::with_migrations(all).run_direct(None, connection, false).await;
-    done.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => StoreError::Refused(format!(
-            "its schema has version {version}, which a newer Tidegate made; start that version or restore a backup"
-        )),
-        MigrateError::VersionMismatch(version) => {
-            StoreError::Refused(format!("its schema version {version} was made by a different Tidegate build"))
-        }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => broken(error),
-        other => StoreError::Refused(other.to_string()),
-    })
 }

@@ -46,7 +46,7 @@ pub(super) fn marks(row: &SqliteRow) -> Result<Marks, StoreError> {
         locks: count("locks_mark")?,
         keys: count("keys_mark")?,
         elevations: count("elevations_mark")?,
-        policy: policy.map(|_| fingerprint(row, "policy")).transpose()?,
+        policy: policy.map(|digest| stored::fingerprint(digest, "policy")).transpose()?,
     })
 }
 

@@ -17,7 +17,7 @@ use super::rows::{self, broken, signed};
 use super::statements::{self, Padded};
 use crate::clock::Moment;
 use crate::ids::Kid;
-use crate::store::{KeyRow, LogHead, LogRow, Marks, ReplayClaim, TileHash, UnitOfWork};
+use crate::store::{KeyRow, LogHead, LogRow, Marks, ReplayClaim, TileHash, UnitOfWork, stored};
 
 pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
@@ -77,7 +77,7 @@ impl Writer {
         };
         unit.slot.unfinished = true;
         let found = unit.fetch(sqlx::query(statements::BEGIN)).await?;
-        let row = found.first().ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+        let row = found.first().ok_or_else(stored::no_head)?;
         (unit.head, unit.marks) = (rows::head(row)?, rows::marks(row)?);
         Ok(unit)
     }

@@ -16,13 +16,12 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::bearer::Bearer;
-use super::keeper::{Keeper, Surroundings, Terms};
+use super::keeper::{Keeper, Surroundings};
 use super::serve::{Door, router};
 use crate::cli::broker::tests::{Desk, aws};
 use crate::cli::options::{BrokerArgs, SubjectArgs};
 use crate::clock::{Clock, Moment};
 use crate::entropy::SystemEntropy;
-use crate::ids::GrantName;
 
 /// A wall clock and a monotonic one that are moved apart.
 #[derive(Debug)]
@@ -56,10 +55,10 @@ struct World {
 impl World {
     /// The broker gives five minutes.
     async fn new() -> Self {
-        Self::with(Terms::default(), Duration::from_secs(30)).await
+        Self::with(Duration::from_secs(30), None).await
     }
 
-    async fn with(terms: Terms, patience: Duration) -> Self {
+    async fn with(patience: Duration, expires_in: Option<Duration>) -> Self {
         let desk = Desk::open(200, five_minutes("ASIA1")).await;
         let folder = tempfile::tempdir().unwrap();
         let token = folder.path().join("subject");
@@ -75,12 +74,12 @@ impl World {
         };
         let broker = BrokerArgs::plain(&desk.url).open().unwrap();
         let subject = SubjectArgs::file(token.clone()).find().unwrap();
-        let keeper = Keeper::new(broker, subject, terms, around);
+        let keeper = Keeper::new(broker, subject, around);
         let bearer = Arc::new(Bearer::new(&SystemEntropy::new()).unwrap());
         let path = folder.path().join("bearer");
         let file = bearer.write(Some(&path), &SystemEntropy::new()).unwrap();
         let bearer_text = std::fs::read_to_string(file.path()).unwrap();
-        let router = router(Door { keeper: Arc::clone(&keeper), bearer });
+        let router = router(Door { keeper: Arc::clone(&keeper), bearer, expires_in });
         Self { desk, clock, keeper, router, bearer: bearer_text, said, token, _folder: folder }
     }
 
@@ -134,7 +133,7 @@ impl World {
 
     fn state(&self, grant: &str) -> Option<&'static str> {
         let grants = self.keeper.status().grants;
-        grants.iter().find(|one| one.grant.as_str() == grant).map(|one| one.slot.state)
+        grants.iter().find(|one| one.wish.grant.as_str() == grant).map(|one| one.slot.state)
     }
 }
 
@@ -152,10 +151,6 @@ fn bad_token() -> Value {
 
 fn away() -> Value {
     json!({ "error": "temporarily_unavailable", "error_description": "not now" })
-}
-
-fn grant(name: &str) -> GrantName {
-    GrantName::new(name).unwrap()
 }
 
 async fn answer(response: Response) -> (u16, Value) {

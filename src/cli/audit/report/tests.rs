@@ -291,6 +291,7 @@ async fn a_credential_of_an_elevation_that_was_delivered_again_is_no_story_to_be
         expires_at: end(),
         cached: false,
         packed_policy_percent: None,
+        narrowed_by: None,
     };
     let (actor, source_ip) = (None, None);
     let event =

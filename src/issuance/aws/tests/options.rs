@@ -33,7 +33,7 @@ async fn a_callers_policy_beside_managed_ones_is_refused() {
         r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
     let aws = AwsGrant { policy_arns: managed(&["a"]), ..aws_grant() };
     let refusal = refused(aws, Some(policy)).await;
-    assert!(matches!(refusal, IssueError::Plan(PlanError::NarrowingManaged)), "{refusal}");
+    assert!(matches!(refusal, IssueError::Plan(PlanError::Narrowing(NarrowError::Managed))), "{refusal}");
     assert_eq!(refusal.blame(), Blame::Request);
 }
 

@@ -67,13 +67,12 @@ impl PostgresUnit {
     }
 
     pub(super) async fn swap(&mut self, change: &ElevationChange, at: Moment) -> Result<Swap, StoreError> {
-        self.lock_head().await?;
-        let written = match change.from {
-            Some(from) => self.run(replace(change, from, at)?).await?,
-            None => self.run(insert(change, at)?).await?,
+        let query = match change.from {
+            Some(from) => replace(change, from, at)?,
+            None => insert(change, at)?,
         };
+        let written = self.run_marked(query, |marks| &mut marks.elevations).await?;
         if written > 0 {
-            self.lock_marks().await?.elevations += 1;
             return Ok(Swap::Done);
         }
         if change.before.is_some_and(|before| before <= at) {

@@ -8,7 +8,7 @@ use crate::ids::LockId;
 use crate::locks::Lock;
 use crate::secret::Fingerprint;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::rows::{self, broken, from_json, only, to_json};
+use crate::store::postgres::rows::{self, broken, only, to_json};
 use crate::store::postgres::unit::PostgresUnit;
 use crate::store::{AnswerRow, RevokedToken, StoreError};
 
@@ -45,7 +45,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn list_locks(&self) -> Result<Vec<Lock>, StoreError> {
-        self.pool.read(|| sqlx::query(LOCKS)).await?.iter().map(lock).collect()
+        self.pool.read(|| sqlx::query(LOCKS)).await?.iter().map(rows::lock).collect()
     }
 
     pub(super) async fn has_revoked(&self, jti: String) -> Result<bool, StoreError> {
@@ -100,17 +100,12 @@ impl PostgresUnit {
             .bind(lock.id.to_string())
             .bind(lock.until.map(Moment::unix_millis))
             .bind(to_json(lock, "a lock")?);
-        self.lock_head().await?;
-        let put = self.run(query).await?;
-        self.lock_marks().await?.locks += put;
-        Ok(())
+        self.run_marked(query, |marks| &mut marks.locks).await.map(drop)
     }
 
     pub(super) async fn remove_lock(&mut self, id: &LockId) -> Result<(), StoreError> {
-        self.lock_head().await?;
-        let gone = self.run(sqlx::query(DELETE_LOCK).bind(id.to_string())).await?;
-        self.lock_marks().await?.locks += gone;
-        Ok(())
+        let query = sqlx::query(DELETE_LOCK).bind(id.to_string());
+        self.run_marked(query, |marks| &mut marks.locks).await.map(drop)
     }
 
     pub(super) async fn add_revoked(&mut self, token: &RevokedToken) -> Result<(), StoreError> {
@@ -127,12 +122,4 @@ fn answer(row: &PgRow) -> Result<AnswerRow, StoreError> {
         outcome: row.try_get("outcome").map_err(broken)?,
         until: until.ok_or_else(|| StoreError::Corrupt("a kept answer has no end".to_owned()))?,
     })
-}
-
-pub(in crate::store::postgres) fn lock(row: &PgRow) -> Result<Lock, StoreError> {
-    let found: Lock = from_json(row, "facts", "lock")?;
-    if found.id.to_string() != row.try_get::<&str, _>("id").map_err(broken)? {
-        return Err(StoreError::Corrupt(format!("the facts of lock {} are another's", found.id)));
-    }
-    Ok(found)
 }

@@ -1,0 +1,241 @@
+//! Does the log's length cost anything? A start with 1,000,000 entries, and an append to 10,000 against one to 1,000,000, on
+//! SQLite and on PostgreSQL, both syncing what they commit.
+//!
+//! `cargo bench --bench log_size`. Rounds of the short and the long log alternate and the ratio is what counts. `--quick`
+//! takes 100,000 for the long one; `--sqlite` leaves PostgreSQL out.
+
+#![allow(missing_docs, unreachable_pub, missing_debug_implementations, dead_code, reason = "a bench")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a bench"
+)]
+
+#[path = "../../tests/harness/certificates.rs"]
+mod certificates;
+mod fill;
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tidegate::audit::{AuditLog, Submission};
+use tidegate::clock::{Clock as _, SystemClock};
+use tidegate::config::{self, Settings};
+use tidegate::entropy::SystemEntropy;
+use tidegate::ids::RequestId;
+use tidegate::keys::{Kek, open_or_create_log_signer};
+use tidegate::server::{self, Ports};
+use tidegate::store::{self, Backend};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ORIGIN: &str = "broker.example.com/tidegate";
+const SHORT: u64 = 10_000;
+const STARTS: usize = 5;
+const ROUNDS: usize = 15;
+/// Entries of one round, by so many callers at a time: as the broker's writer sees them under load.
+const PER_ROUND: u64 = 512;
+const CALLERS: u64 = 64;
+
+fn main() {
+    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+    let long = if has("--quick") { 100_000 } else { 1_000_000 };
+    server::install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let files = [Place::of(SHORT).await, Place::of(long).await];
+        measure("SQLite", &files).await;
+        if has("--sqlite") {
+            return;
+        }
+        let server = postgres::Postgres::builder().durable().start();
+        let moved = [files[0].moved_to(&server).await, files[1].moved_to(&server).await];
+        measure("PostgreSQL", &moved).await;
+    });
+}
+
+/// A broker's folder, and a log of some length.
+struct Place {
+    folder: tempfile::TempDir,
+    entries: u64,
+}
+
+impl Place {
+    async fn of(entries: u64) -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a folder"), entries };
+        place.lay_out("sqlite:tidegate.db");
+        place.start().await;
+        let began = Instant::now();
+        let store = store::open_with(&place.settings().store).await.expect("a store");
+        fill::fill(store.as_ref(), entries).await;
+        println!("SQLite filled with {entries} entries in {:.1} s", began.elapsed().as_secs_f64());
+        place
+    }
+
+    /// The same in PostgreSQL, by `tidegate store copy`.
+    async fn moved_to(&self, server: &postgres::Postgres) -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a folder"), entries: self.entries };
+        place.lay_out(&server.url(&server.database()));
+        let kek = |place: &Self| place.folder.path().join("kek");
+        std::fs::copy(kek(self), kek(&place)).expect("the key-encryption key");
+        let began = Instant::now();
+        let (from, to) = (self.settings().store, place.settings().store);
+        let copied = store::copy(&from, &to, None, &mut |_, _, _| {}).await.expect("a copy");
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{} entries copied to PostgreSQL and compared in {seconds:.1} s", copied.entries);
+        place
+    }
+
+    fn lay_out(&self, url: &str) {
+        let folder = self.folder.path();
+        std::fs::create_dir_all(folder.join("policies/customer")).expect("a folder");
+        write(folder, "policies/customer/main.cedar", "permit (principal, action, resource);");
+        write(folder, "jwks.json", r#"{"keys":[]}"#);
+        write(folder, "tidegate.toml", &configuration(url));
+        if !folder.join("kek").exists() {
+            Kek::create(&folder.join("kek"), &SystemEntropy::new()).expect("a key-encryption key");
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        config::load(&self.folder.path().join("tidegate.toml")).expect("a configuration")
+    }
+
+    /// The whole broker, from its configuration to open doors.
+    async fn start(&self) -> Duration {
+        let began = Instant::now();
+        let running = server::start(self.settings(), Ports::system()).await.expect("a broker");
+        let took = began.elapsed();
+        running.stop("bench").await;
+        took
+    }
+
+    async fn open(&self) -> (AuditLog, Duration) {
+        let store = store::open_with(&self.settings().store).await.expect("a store");
+        let kek = Kek::read(&self.folder.path().join("kek")).expect("the key-encryption key");
+        let (clock, entropy) = (SystemClock::start(), SystemEntropy::new());
+        let signer = open_or_create_log_signer(&*store, &kek, ORIGIN, &clock, &entropy).await;
+        let began = Instant::now();
+        let log = AuditLog::start(store, signer.expect("the log's key"), Arc::new(clock), Arc::new(entropy));
+        (log.await.expect("a log"), began.elapsed())
+    }
+
+    async fn bytes(&self) -> u64 {
+        match store::inspect(&self.settings().store).await.expect("a store").backend {
+            Backend::Sqlite { files } => files.iter().map(|(_, bytes)| bytes).sum(),
+            Backend::Postgres(server) => server.database_bytes,
+        }
+    }
+}
+
+async fn measure(name: &str, [short, long]: &[Place; 2]) {
+    println!("\n{name}: {} against {} entries", short.entries, long.entries);
+    let (few, many) = (short.bytes().await, long.bytes().await);
+    let each = (many.saturating_sub(few)) as f64 / (long.entries - short.entries) as f64;
+    println!("  on disk: {many} bytes; {each:.0} for each entry");
+    let (mut starts_short, mut starts_long) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        starts_short.push(short.start().await);
+        starts_long.push(long.start().await);
+    }
+    let [short_start, long_start] = [starts_short, starts_long].map(median);
+    println!("  the whole broker is ready after {short_start:?} and {long_start:?}");
+    let ((short_log, one), (long_log, other)) = (short.open().await, long.open().await);
+    println!("  of that the log alone: {one:?} and {other:?}");
+    for (what, callers) in [("one at a time", 1), ("64 at a time", CALLERS)] {
+        let (mut on_short, mut on_long, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        // The first round warms both up.
+        for round in 0..=ROUNDS {
+            let (first, second) = (append(&short_log, callers).await, append(&long_log, callers).await);
+            if round > 0 {
+                on_short.push(first);
+                on_long.push(second);
+                ratios.push(second.as_secs_f64() / first.as_secs_f64());
+            }
+        }
+        ratios.sort_by(f64::total_cmp);
+        let (on_short, on_long) = (median(on_short), median(on_long));
+        println!(
+            "  an append, {what}: {on_short:?} and {on_long:?}; ratio of medians {:.2}, median of ratios {:.2}",
+            on_long.as_secs_f64() / on_short.as_secs_f64(),
+            ratios[ratios.len() / 2]
+        );
+    }
+    short_log.drain().await;
+    long_log.drain().await;
+}
+
+/// How long one entry takes when so many callers record one after the other each.
+async fn append(log: &AuditLog, callers: u64) -> Duration {
+    let count = if callers == 1 { PER_ROUND / 8 } else { PER_ROUND };
+    let began = Instant::now();
+    join_all((0..callers).map(|caller| async move {
+        let entropy = SystemEntropy::new();
+        for number in 0..count / callers {
+            let id = RequestId::new(SystemClock::start().now(), &entropy).expect("an id");
+            log.record(Submission::new(id, fill::event(caller + number))).await.expect("a receipt");
+        }
+    }))
+    .await;
+    began.elapsed() / u32::try_from(count).expect("a few")
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).expect("a file");
+}
+
+fn configuration(url: &str) -> String {
+    format!(
+        r#"[server]
+issuer = "https://broker.example.com"
+listen = "127.0.0.1:0"
+ops_listen = "127.0.0.1:0"
+
+[log]
+level = "warn"
+
+[store]
+url = "{url}"
+
+[keys]
+kek_file = "kek"
+
+[audit]
+origin = "{ORIGIN}"
+
+[policy]
+dir = "policies"
+
+[[issuers]]
+name = "bench"
+url = "https://bench.example.com"
+profile = "kubernetes"
+audiences = ["tidegate"]
+algorithms = ["ES256"]
+jwks_file = "jwks.json"
+
+[[grants]]
+name = "ledger-api"
+kind = "jwt"
+audience = "https://ledger.internal"
+scopes = ["ledger.read", "ledger.write"]
+default_ttl = "5m"
+max_ttl = "15m"
+"#
+    )
+}
