@@ -14,6 +14,10 @@
     reason = "tests"
 )]
 
+#[path = "harness/certificates.rs"]
+mod certificates;
+#[path = "harness/postgres.rs"]
+mod postgres;
 #[path = "harness/tokens.rs"]
 mod tokens;
 
@@ -48,6 +52,8 @@ mod narrowing;
 mod ops;
 #[path = "doors/replay.rs"]
 mod replay;
+#[path = "doors/replicas.rs"]
+mod replicas;
 #[path = "doors/routes.rs"]
 mod routes;
 #[path = "doors/sick.rs"]

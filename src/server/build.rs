@@ -11,11 +11,10 @@ use metrics_exporter_prometheus::{
 use super::aws;
 use super::certificates::Certificates;
 use super::clock_watch::{self, ClockWatch};
-use super::replica::Replica;
 use super::{Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
-use crate::clock::{Clock, Heard};
+use crate::clock::{Clock, Heard, HighWater};
 use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::custody::Custody;
 use crate::entropy::Entropy;
@@ -51,7 +50,8 @@ pub(super) struct Rooms {
     pub(super) keys: Arc<KeyService>,
     pub(super) federation: Arc<Federation>,
     pub(super) policies: Arc<Policies>,
-    pub(super) replica: Replica,
+    pub(super) heard: Arc<Heard>,
+    pub(super) high_water: Arc<HighWater>,
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
@@ -80,23 +80,13 @@ impl Rooms {
         let custody =
             super::custody::open(&settings, &ports.aws_identity, Arc::clone(&store), Arc::clone(&entropy));
         let custody = Arc::new(custody.await?);
-        let origin = &settings.audit.origin;
-        let signer = keys::open_or_create_log_signer(&*store, &custody, origin, &*clock, &*entropy).await?;
-        let audit =
-            AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let audit = audit_log(&settings.audit.origin, &store, &custody, &clock, &entropy).await?;
         super::custody::tell(&custody, &settings);
         let operators = Operators::new(custody.ring());
         let keys = Arc::new(key_service(&settings, &store, &audit, custody, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
-        let services = policy_service::Services {
-            engine: Arc::clone(&policy),
-            store: Arc::clone(&store),
-            audit: audit.clone(),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-        };
-        let policies = Arc::new(Policies::new(services, store.is_shared()));
+        let policies = policies(&store, &audit, &policy, &clock, &entropy);
         let federation =
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
@@ -122,10 +112,7 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
-        let heard = Arc::new(match store.is_shared() {
-            true => Heard::among_others(Arc::clone(&clock)),
-            false => Heard::alone(Arc::clone(&clock)),
-        });
+        let heard = Arc::new(heard(&*store, &clock));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -151,20 +138,8 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             heard: Arc::clone(&heard),
         });
-        let replica = Replica {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-            heard,
-            high_water: Arc::clone(&high_water),
-            audit: audit.clone(),
-            locks: Arc::clone(&locks),
-            keys: Arc::clone(&keys),
-            policies: Arc::clone(&policies),
-            break_glass: Arc::clone(&break_glass),
-            fault: Mutex::default(),
-        };
         let clock_watch = ClockWatch::new(
-            high_water,
+            Arc::clone(&high_water),
             Arc::clone(&store),
             audit.clone(),
             Arc::clone(&clock),
@@ -178,7 +153,8 @@ impl Rooms {
             keys,
             federation,
             policies,
-            replica,
+            heard,
+            high_water,
             exchange: Arc::new(exchange),
             people,
             break_glass,
@@ -270,7 +246,7 @@ impl Rooms {
             self.audit.clone(),
             self.keys.ring(),
             Arc::clone(&self.federation),
-            Arc::clone(&self.replica.heard),
+            Arc::clone(&self.heard),
         );
         let (keys, operators, clock) =
             (Arc::clone(&self.keys), self.operators.clone(), Arc::clone(&self.clock));
@@ -310,6 +286,17 @@ fn rsa_key(source: SecretSource) -> RsaKey {
     }
 }
 
+async fn audit_log(
+    origin: &str,
+    store: &Arc<dyn Store>,
+    custody: &Custody,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<AuditLog, StartError> {
+    let signer = keys::open_or_create_log_signer(&**store, custody, origin, &**clock, &**entropy).await?;
+    Ok(AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await?)
+}
+
 async fn key_service(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -329,6 +316,28 @@ async fn key_service(
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
     Ok(KeyService::start(store, audit, custody, key_settings, &**clock, entropy).await?)
+}
+
+fn policies(
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    engine: &Arc<PolicyEngine>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Arc<Policies> {
+    let services = policy_service::Services {
+        engine: Arc::clone(engine),
+        store: Arc::clone(store),
+        audit: audit.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    Arc::new(Policies::new(services, store.is_shared()))
+}
+
+fn heard(store: &dyn Store, clock: &Arc<dyn Clock>) -> Heard {
+    let clock = Arc::clone(clock);
+    if store.is_shared() { Heard::among_others(clock) } else { Heard::alone(clock) }
 }
 
 async fn lock_book(

@@ -29,6 +29,7 @@ use crate::ids::RequestId;
 use crate::policy::service::Folder;
 use build::Rooms;
 use listen::Listener;
+use replica::Replica;
 
 /// Requests in flight get this long when the broker stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -193,7 +194,7 @@ impl Rooms {
             background::say_superseded(folder);
         }
         // Before the doors open it knows what the others know.
-        self.replica.hear().await;
+        Replica::of(self).hear().await;
         Ok(())
     }
 
