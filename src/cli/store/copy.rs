@@ -20,7 +20,7 @@ const NEXT: &str = "next:
 
 /// Arguments of `copy`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The configuration file of the store to read
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG", required_unless_present = "from")]
     config: Option<PathBuf>,

@@ -10,7 +10,7 @@ use crate::store;
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     /// Say what would be done, and change nothing

@@ -17,7 +17,7 @@ use crate::store::{self, Backend, Inspection, LogHead, ServerFacts, Store};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     /// A signed checkpoint that was saved earlier: the log must still begin with it
