@@ -2,6 +2,7 @@
 //!
 //! Everything that decides takes a [`Moment`] as an argument. Only the rim holds a [`Clock`].
 
+mod heard;
 mod high_water;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use heard::{FRESH_FOR, Heard};
 pub use high_water::{HighWater, RolledBack};
 
 /// A point in time: milliseconds since the Unix epoch. Prints as RFC 3339 UTC.

@@ -15,6 +15,7 @@ mod reader;
 mod receipt;
 mod saved;
 mod service;
+mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tile;
@@ -31,4 +32,5 @@ pub use event::{
 pub use reader::ReadError;
 pub use receipt::Receipt;
 pub use saved::{compare_with, root_of, verifier_key_of};
-pub use service::{AuditLog, Effect, Overtaken, RecordError, StillTrue, Submission};
+pub use service::{AuditLog, LockFollower};
+pub use submission::{Effect, NewPolicySet, Overtaken, RecordError, StillTrue, Submission};

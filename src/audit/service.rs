@@ -2,154 +2,41 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::Receipt;
 use super::checkpoint::Checkpoint;
 use super::entry::Entry;
 use super::merkle::{Hash, leaf_hash};
 use super::proof::TlogProof;
 use super::reader::{LogReader, ReadError, peaks_of};
+use super::submission::{RecordError, Submission};
 use super::tile::TilePath;
 use super::writer::{Pending, Writer};
-use super::{Event, Receipt};
 use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
-use crate::ids::{Kid, LockId, RequestId, UniqueId};
+use crate::ids::UniqueId;
 use crate::keys::NoteSigner;
 use crate::locks::Lock;
-use crate::store::{
-    AnswerRow, ElevationChange, ElevationGuard, KeyRow, LogHead, OutboxRow, ReplayClaim, RevokedToken, Store,
-    StoreError,
-};
+use crate::store::{LogHead, Store, StoreError};
 
 /// Entries that may wait for the writer. More means that the disk hangs: refuse at once instead of piling up.
 const QUEUE: usize = 2_048;
 /// How long one caller waits for its entry. A hung disk must not hang every door.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A change that must become durable together with its entry, or not at all.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Take a single-use token; the submission is refused with [`RecordError::Replayed`] when it is taken.
-    Claim(ReplayClaim),
-    /// Give it back.
-    Release(ReplayClaim),
-    /// Insert or replace a key.
-    PutKey(KeyRow),
-    /// Delete a key.
-    DeleteKey(Kid),
-    /// Change an elevation; the submission is refused with [`RecordError::Overtaken`] when it is not what it was. At most
-    /// one in a submission.
-    ChangeElevation(Box<ElevationChange>),
-    /// Refuse the submission likewise unless an elevation stands as it did.
-    RequireElevation(ElevationGuard),
-    /// Keep an answer; refused with [`RecordError::Answered`] when there is one under its key.
-    KeepAnswer(AnswerRow),
-    /// Insert a lock.
-    PutLock(Lock),
-    /// Delete a lock.
-    DeleteLock(LockId),
-    /// Put messages into the outbox.
-    Say(Vec<OutboxRow>),
-    /// Note a revoked token.
-    RevokeToken(RevokedToken),
-}
-
-/// Asked by the writer when it commits, with the moment of the commit: what was true when the submission was made may not
-/// be any more. `false` refuses the submission with [`RecordError::Overtaken`]. It must not wait.
-#[derive(Clone)]
-pub struct StillTrue(Arc<dyn Fn(Moment) -> bool + Send + Sync>);
-
-impl StillTrue {
-    /// From a question that is answered from memory.
-    pub fn new(question: impl Fn(Moment) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(question))
-    }
-
-    pub(super) fn ask(&self, at: Moment) -> bool {
-        (self.0)(at)
-    }
-}
-
-impl fmt::Debug for StillTrue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StillTrue")
-    }
-}
-
-/// One entry and what goes with it.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// Whose receipt it will be.
-    pub request_id: RequestId,
-    /// What happened.
-    pub event: Event,
-    /// All of them, or none and no entry.
-    pub effects: Vec<Effect>,
-    /// Must hold at the commit.
-    pub still_true: Option<StillTrue>,
-    /// The entry's `at` is no earlier: what it tells was decided then, also when the clock has stepped back a little since.
-    pub not_before: Moment,
-}
-
-impl Submission {
-    /// An entry alone.
-    pub fn new(request_id: RequestId, event: Event) -> Self {
-        Self { request_id, event, effects: Vec::new(), still_true: None, not_before: Moment::EPOCH }
-    }
-
-    /// With these effects.
-    #[must_use]
-    pub fn with(self, effects: Vec<Effect>) -> Self {
-        Self { effects, ..self }
-    }
-
-    /// Only if this still holds at the commit.
-    #[must_use]
-    pub fn only_if(self, still_true: StillTrue) -> Self {
-        Self { still_true: Some(still_true), ..self }
-    }
-}
-
-/// No receipt: nothing may be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// A claim was taken. Nothing was recorded.
-    #[error("the token was presented before")]
-    Replayed,
-    /// The entry is not known to be durable. It may still become so, which harms nobody: an entry without a delivery is
-    /// a record of an attempt. The reverse, a delivery without an entry, never happens.
-    #[error("the audit log is unavailable")]
-    Unavailable,
-    /// Nothing was recorded.
-    #[error("the entry would be over 65535 bytes")]
-    TooLarge,
-    /// What the submission stood on is no more. Nothing was recorded.
-    #[error("it was overtaken: {0:?}")]
-    Overtaken(Overtaken),
-    /// The same request was answered before. Nothing was recorded.
-    #[error("the request was answered before")]
-    Answered,
-}
-
-/// What overtook a submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overtaken {
-    /// Another change of the same elevation.
-    Change,
-    /// The clock.
-    Time,
-    /// Other open elevations of the person.
-    PersonFull,
-    /// Other open elevations for the grant.
-    GrantFull,
-    /// What [`StillTrue`] asked about: a lock.
-    Lock,
+/// Who holds the locks of the store in memory. Another replica may have set one: what the writer commits is held against
+/// all that were durable before it, so that no replica records an issue after a lock.
+pub trait LockFollower: fmt::Debug + Send + Sync {
+    /// The mark of what it holds.
+    fn mark(&self) -> u64;
+    /// Takes in what the store had at `mark`, unless it holds something newer.
+    fn take_in(&self, locks: Vec<Lock>, mark: u64);
 }
 
 /// A handle to the log. Cheap to clone. The writer ends with the last handle, or with [`AuditLog::drain`].
@@ -181,11 +68,27 @@ pub(super) struct LogState {
     pub(super) size: watch::Sender<u64>,
     /// Did the last commit succeed?
     pub(super) healthy: AtomicBool,
+    /// Set once, when there is one.
+    pub(super) locks: OnceLock<Arc<dyn LockFollower>>,
+}
+
+impl LogState {
+    /// Moves the tip forward; an older head than the tip is old news.
+    pub(super) fn advance(&self, head: LogHead) {
+        let size = head.size;
+        let next = Arc::new(head);
+        self.tip.rcu(|tip| if tip.size < size { Arc::clone(&next) } else { Arc::clone(tip) });
+        self.size.send_if_modified(|known| {
+            let grows = *known < size;
+            *known = size.max(*known);
+            grows
+        });
+    }
 }
 
 impl AuditLog {
-    /// Checks that the stored head agrees with the stored entries, then starts the writer task. Start it once for a
-    /// store: it is the only one that appends.
+    /// Checks that the stored head agrees with the stored entries, then starts the writer task. Start it once in a
+    /// process: of other replicas it learns at each commit and by [`heard`](Self::heard).
     pub async fn start(
         store: Arc<dyn Store>,
         signer: NoteSigner,
@@ -197,7 +100,7 @@ impl AuditLog {
         reader.check_head(&head).await?;
         let size = watch::channel(head.size).0;
         let tip = ArcSwap::from_pointee(head);
-        let latest = Arc::new(LogState { tip, size, healthy: AtomicBool::new(true) });
+        let latest = Arc::new(LogState { tip, size, healthy: AtomicBool::new(true), locks: OnceLock::new() });
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (ending, ended) = watch::channel(());
         tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
@@ -233,6 +136,26 @@ impl AuditLog {
     /// How many entries are durable.
     pub fn size(&self) -> u64 {
         self.shared.state.tip.load().size
+    }
+
+    /// From now on nothing is committed before `locks` has every lock that was durable.
+    pub fn keep_informed(&self, locks: Arc<dyn LockFollower>) {
+        if self.shared.state.locks.set(locks).is_err() {
+            tracing::error!("the audit log keeps one book of locks informed, and has one");
+        }
+    }
+
+    /// What another replica appended: `head` was read from the store after `known`, an earlier [`size`](Self::size).
+    ///
+    /// # Errors
+    /// The store has fewer entries than were durable before. Nothing is committed on such a store.
+    pub fn heard(&self, head: LogHead, known: u64) -> Result<(), StoreError> {
+        if head.size < known {
+            self.shared.state.healthy.store(false, Ordering::Relaxed);
+            return Err(is_behind(head.size, known));
+        }
+        self.shared.state.advance(head);
+        Ok(())
     }
 
     /// The size, and whenever it grows.
@@ -302,6 +225,12 @@ impl AuditLog {
         // The writer never sends: an error means that it is gone.
         let _ = ended.changed().await;
     }
+}
+
+pub(super) fn is_behind(stored: u64, known: u64) -> StoreError {
+    StoreError::Corrupt(format!(
+        "the stored log has {stored} entries, but {known} others were durable before"
+    ))
 }
 
 impl fmt::Debug for AuditLog {

@@ -1,6 +1,7 @@
 //! The log on a real SQLite file.
 
 mod effects;
+mod replicas;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,20 @@ fn claim(key: &str) -> ReplayClaim {
 
 fn claiming(keys: &[&str]) -> Submission {
     Submission { effects: keys.iter().map(|key| Effect::Claim(claim(key))).collect(), ..stopped("claims") }
+}
+
+fn key(kid: &str) -> KeyRow {
+    KeyRow {
+        kid: Kid::new(kid).unwrap(),
+        purpose: KeyPurpose::Token,
+        algorithm: "ES256".into(),
+        sealed_private: vec![1, 2],
+        public: "{}".into(),
+        created_at: START,
+        active_from: START,
+        retired_at: None,
+        published_until: None,
+    }
 }
 
 /// Records `count` entries, many at a time.
@@ -227,17 +242,7 @@ async fn keys_become_durable_with_their_entry() {
     let store = bench.store().await;
     let log = bench.log_on(Arc::clone(&store)).await;
     let kid = Kid::new("k1").unwrap();
-    let key = KeyRow {
-        kid: kid.clone(),
-        purpose: KeyPurpose::Token,
-        algorithm: "ES256".into(),
-        sealed_private: vec![1, 2],
-        public: "{}".into(),
-        created_at: START,
-        active_from: START,
-        retired_at: None,
-        published_until: None,
-    };
+    let key = key("k1");
     log.record(Submission { effects: vec![Effect::PutKey(key.clone())], ..stopped("key") }).await.unwrap();
     assert_eq!(store.keys().await.unwrap(), [key]);
     log.record(Submission { effects: vec![Effect::DeleteKey(kid)], ..stopped("key") }).await.unwrap();

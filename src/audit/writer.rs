@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::merkle::Hash;
 use super::reader::peaks_of;
-use super::service::{Effect, LogState, StillTrue};
+use super::service::{LogState, is_behind};
+use super::submission::{Effect, StillTrue};
 use super::{Overtaken, Receipt, RecordError};
 use crate::clock::{Clock, Moment};
 use crate::ids::RequestId;
@@ -115,6 +116,7 @@ impl Writer {
         let mut unit = self.store.begin().await?;
         let head = unit.head().await?;
         self.check_not_behind(&head)?;
+        self.learn_locks(unit.as_mut()).await?;
         let at = head.last_at.map_or(self.clock.now(), |last| last.max(self.clock.now()));
         let admitted = admit(unit.as_mut(), group, at).await?;
         let won = |(pending, admission): (_, &Admission)| admission.is_ok().then_some(pending);
@@ -125,9 +127,7 @@ impl Writer {
         let staged = Staged::new(&head, &winners);
         unit.append(&staged.rows, &staged.hashes, &staged.head).await?;
         unit.commit().await?;
-        let size = staged.head.size;
-        self.state.tip.store(Arc::new(staged.head));
-        self.state.size.send_replace(size);
+        self.state.advance(staged.head);
         let mut indexes = head.size..;
         let mut place = |()| indexes.next().ok_or(RecordError::Unavailable);
         Ok(admitted.into_iter().map(|admission| admission.and_then(&mut place)).collect())
@@ -140,10 +140,18 @@ impl Writer {
         if head.size > tip.size || (head.size == tip.size && head.peaks == tip.peaks) {
             return Ok(());
         }
-        Err(StoreError::Corrupt(format!(
-            "the stored log has {} entries, but {} others were durable before",
-            head.size, tip.size
-        )))
+        Err(is_behind(head.size, tip.size))
+    }
+
+    /// Every lock that was durable before this commit, whoever set it. Under the head's lock nobody can set another before
+    /// its end, so that the log never shows an issue behind a lock that stops it.
+    async fn learn_locks(&self, unit: &mut dyn UnitOfWork) -> Result<(), StoreError> {
+        let Some(book) = self.state.locks.get() else { return Ok(()) };
+        let mark = unit.marks().await?.locks;
+        if mark != book.mark() {
+            book.take_in(unit.locks().await?, mark);
+        }
+        Ok(())
     }
 }
 
@@ -247,6 +255,16 @@ async fn condition(
             Effect::RequireElevation(guard) if !unit.holds(guard, at).await? => {
                 return Ok(Err(RecordError::Overtaken(Overtaken::Change)));
             }
+            Effect::RequireKeys(mark) if unit.marks().await?.keys != *mark => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Keys)));
+            }
+            // Where nobody has published any, each process has its own folder.
+            Effect::RequirePolicy(digest) if unit.marks().await?.policy.is_some_and(|now| now != *digest) => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Policy)));
+            }
+            Effect::PublishPolicy(new) if unit.marks().await?.policy != new.from => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Policy)));
+            }
             Effect::KeepAnswer(answer) if unit.has_answer(&answer.key).await? => {
                 return Ok(Err(RecordError::Answered));
             }
@@ -279,7 +297,12 @@ const fn overtaken(swap: Swap) -> Admission {
 async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), StoreError> {
     for effect in effects {
         match effect {
-            Effect::Claim(_) | Effect::ChangeElevation(_) | Effect::RequireElevation(_) => {}
+            Effect::Claim(_)
+            | Effect::ChangeElevation(_)
+            | Effect::RequireElevation(_)
+            | Effect::RequireKeys(_)
+            | Effect::RequirePolicy(_) => {}
+            Effect::PublishPolicy(new) => unit.put_policy_set(&new.digest, &new.text).await?,
             Effect::Release(claim) => unit.release(std::slice::from_ref(claim)).await?,
             Effect::PutKey(key) => unit.put_key(key).await?,
             Effect::DeleteKey(kid) => unit.delete_key(kid).await?,

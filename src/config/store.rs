@@ -43,32 +43,35 @@ fn postgres(section: &Section<'_>, settings: PostgresSettings) -> Option<Postgre
     let max_connections = section.number("max_connections", 2, MOST_CONNECTIONS);
     let trust_server_durability = section.flag("trust_server_durability");
     Some(PostgresSettings {
-        password: password?,
-        tls: tls?,
+        password: password.ok()?,
+        tls: tls.ok()?,
         max_connections: max_connections.unwrap_or(settings.max_connections),
         trust_server_durability: trust_server_durability.unwrap_or(false),
         ..settings
     })
 }
 
-/// One source at most; the outer `None` is a fault.
-fn password(section: &Section<'_>, in_url: Option<PasswordSource>) -> Option<Option<PasswordSource>> {
+/// What was read has a fault, which is noted.
+struct Faulty;
+
+/// One source at most.
+fn password(section: &Section<'_>, in_url: Option<PasswordSource>) -> Result<Option<PasswordSource>, Faulty> {
     let file = readable_file(section, "password_file").map(|path| PasswordSource::File(path.value));
     let command = command(section);
     let written = ["password_file", "password_command"].map(|key| section.has(key));
     match (in_url, written) {
         (Some(_), [true, _] | [_, true]) => {
             section.fault("url", "a password stands in the URL and elsewhere", "take it out of the URL");
-            None
+            Err(Faulty)
         }
         (_, [true, true]) => {
             let message = "`password_file` and `password_command` exclude each other";
             section.fault("password_file", message, "keep one of them");
-            None
+            Err(Faulty)
         }
-        (_, [true, false]) => file.map(Some),
-        (_, [false, true]) => command.map(Some),
-        (in_url, [false, false]) => Some(in_url),
+        (_, [true, false]) => file.map(Some).ok_or(Faulty),
+        (_, [false, true]) => command.map(Some).ok_or(Faulty),
+        (in_url, [false, false]) => Ok(in_url),
     }
 }
 
@@ -87,35 +90,35 @@ fn command(section: &Section<'_>) -> Option<PasswordSource> {
     Some(PasswordSource::Command(words.iter().map(|word| word.value.to_owned()).collect()))
 }
 
-fn tls(section: &Section<'_>, settings: &PostgresSettings) -> Option<Option<PostgresTls>> {
+fn tls(section: &Section<'_>, settings: &PostgresSettings) -> Result<Option<PostgresTls>, Faulty> {
     let Some(table) = section.section("tls", &shape::STORE_TLS) else {
-        return (!section.has("tls")).then(|| settings.tls.clone());
+        return if section.has("tls") { Err(Faulty) } else { Ok(settings.tls.clone()) };
     };
     let file = |key: &str| readable_file(&table, key).map(|path| path.value);
     let (ca_file, certificate, key) = (file("ca_file"), file("cert_file"), file("key_file"));
     if settings.host.is_socket() {
         section.fault("tls", "a Unix socket has no TLS", "leave it out");
-        return None;
+        return Err(Faulty);
     }
     if settings.refuses_tls {
         section.fault("url", "`sslmode=disable` beside `tls`", "leave one of them out");
-        return None;
+        return Err(Faulty);
     }
     let unread = ["ca_file", "cert_file", "key_file"].into_iter().zip([&ca_file, &certificate, &key]);
     if unread.into_iter().any(|(key, file)| table.has(key) && file.is_none()) {
-        return None;
+        return Err(Faulty);
     }
     let client = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) => {
             table.fault("key_file", "missing beside `cert_file`", "the key of that certificate");
-            return None;
+            return Err(Faulty);
         }
         (None, Some(_)) => {
             table.fault("cert_file", "missing beside `key_file`", "the certificate of that key");
-            return None;
+            return Err(Faulty);
         }
     };
-    Some(Some(PostgresTls { ca_file, client }))
+    Ok(Some(PostgresTls { ca_file, client }))
 }

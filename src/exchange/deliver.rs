@@ -19,12 +19,14 @@ const AT_ONCE: usize = 64;
 
 impl Exchange {
     /// Whether the caller may stand on the entry of somebody before. Not where the entry does something (takes a token), or
-    /// tells of somebody else (an actor); and not while nobody knows whether an entry could be written at all: then they try.
+    /// tells of somebody else (an actor); and not while nobody knows whether an entry could be written at all, or what other
+    /// replicas have locked: then they try, and the commit shows.
     pub(super) fn footing(&self, attempt: Attempt<'_>, replay: &ReplayClaims) -> Footing {
         if attempt.caller.actor.is_some() {
             return Footing::Alone;
         }
-        let shares = !replay.has_claims() && self.services.audit.is_healthy() && self.ledger.has_room();
+        let is_known = self.services.audit.is_healthy() && self.services.heard.is_fresh();
+        let shares = !replay.has_claims() && is_known && self.ledger.has_room();
         if shares { Footing::Shared } else { Footing::Own }
     }
 
@@ -41,6 +43,10 @@ impl Exchange {
         self.gate(Attempt { at, ..attempt })?;
         if !self.services.audit.is_healthy() {
             return Err(Fault::Audit.into());
+        }
+        // No commit shows what others have locked or forbidden: what was heard last must be young enough.
+        if !self.services.heard.is_fresh() {
+            return Err(Fault::Stale.into());
         }
         let CredentialFacts::Aws { access_key_id, fingerprint, .. } = credential.facts() else {
             return Err(Fault::Signing("only AWS sessions are delivered again".to_owned()).into());

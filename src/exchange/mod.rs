@@ -20,6 +20,7 @@ pub(crate) mod samples;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::TryFutureExt as _;
 
@@ -31,7 +32,7 @@ pub use refusal::{ExchangeError, Fault, Refusal, TargetRefusal};
 
 use crate::audit::{AuditLog, Receipt};
 use crate::breakglass::service::BreakGlass;
-use crate::clock::{Clock, HighWater, Moment};
+use crate::clock::{Clock, Heard, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifiedToken, VerifyError};
 use crate::grants::{AskError, Attributes, Catalog, GrantKind, Lifetime};
 use crate::ids::{ElevationId, RequestId, Scope};
@@ -47,6 +48,9 @@ use crate::telemetry::{ExchangeMetrics, Step};
 use elevation::{Stopped, Target};
 use ledger::Ledger;
 use record::{ReplayClaims, Stop};
+
+/// How long a request waits for policies that another replica put in force. They are fetched within a fraction of it.
+const PATIENCE_WITH_POLICY: Duration = Duration::from_secs(2);
 
 /// One exchange, as a door understood it.
 #[derive(Clone, Debug)]
@@ -136,6 +140,8 @@ pub struct Services {
     pub locks: Arc<LockBook>,
     /// Whether the clock can be right.
     pub high_water: Arc<HighWater>,
+    /// Whether what is in memory may be decided on.
+    pub heard: Arc<Heard>,
     /// Which windows are open.
     pub break_glass: Arc<BreakGlass>,
 }
@@ -231,7 +237,14 @@ impl Exchange {
         target: Target,
         replay: &ReplayClaims,
     ) -> Result<Issued, Stopped> {
+        let policy = self.services.policy.digest();
         match self.issue_within(attempt, &target, replay).await {
+            Err(Stop::Failed(Fault::Policy)) => {
+                // Another replica put other policies in force. As soon as they are here, they are asked.
+                let news = self.services.policy.other_than(policy);
+                let _ = tokio::time::timeout(PATIENCE_WITH_POLICY, news).await;
+                self.issue_within(attempt, &target, replay).await.map_err(|stop| target.stopped(stop))
+            }
             Err(Stop::Refused(Refusal::ElevationOver)) => {
                 let over = |_| target.stopped(Refusal::ElevationOver.into());
                 let again = self.resolve(attempt).await.map_err(over)?;

@@ -48,9 +48,10 @@ impl From<RecordError> for Stop {
             RecordError::Overtaken(Overtaken::Change | Overtaken::Time) => {
                 Self::Refused(Refusal::ElevationOver)
             }
+            RecordError::Overtaken(Overtaken::Policy) => Self::Failed(Fault::Policy),
             RecordError::Unavailable
             | RecordError::TooLarge
-            | RecordError::Overtaken(Overtaken::PersonFull | Overtaken::GrantFull)
+            | RecordError::Overtaken(Overtaken::PersonFull | Overtaken::GrantFull | Overtaken::Keys)
             | RecordError::Answered => Self::Failed(Fault::Audit),
         }
     }
@@ -227,6 +228,7 @@ impl Exchange {
 fn demands(permit: &Permit, replay: &ReplayClaims) -> Vec<Effect> {
     let mut effects = replay.to_take();
     effects.extend(must_stand(permit));
+    effects.push(Effect::RequirePolicy(permit.digest()));
     effects
 }
 

@@ -173,6 +173,12 @@ pub enum Fault {
     /// Whether an elevation is open cannot be told.
     #[error("elevations are unavailable: {0}")]
     Elevations(String),
+    /// Other policy sets decide by now, and this replica does not have them.
+    #[error("the policies in force are not known here yet")]
+    Policy,
+    /// This replica has not heard from the store for too long to decide from memory.
+    #[error("the store was not heard from lately")]
+    Stale,
     /// A clock that stepped back would make what ended valid again.
     #[error("{0}")]
     Clock(RolledBack),
@@ -187,6 +193,8 @@ impl Fault {
             Self::Sts(_) => "sts",
             Self::Signing(_) => "signing",
             Self::Elevations(_) => "elevations",
+            Self::Policy => "policy",
+            Self::Stale => "stale",
             Self::Clock(_) => "clock",
         }
     }

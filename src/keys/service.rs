@@ -1,7 +1,12 @@
 //! Does what the schedule says, each change in one commit with its audit entry, and keeps the live [`KeyRing`].
+//!
+//! Replicas look at the same keys at the same moment. Each change demands of its commit that the keys are still those that
+//! it was made for, so that one replica makes it and the others look again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
@@ -9,12 +14,12 @@ use zeroize::Zeroizing;
 use super::key_ring::LiveKey;
 use super::schedule::Step;
 use super::{Kek, KeyError, KeyRing, KeyTimes, Schedule, SigningAlgorithm, SigningKey};
-use crate::audit::{AuditLog, Effect, Event, RecordError, Submission};
+use crate::audit::{AuditLog, Effect, Event, Overtaken, RecordError, Submission};
 use crate::clock::{Clock, Moment};
 use crate::entropy::{Entropy, EntropyError};
 use crate::ids::{Kid, RequestId};
-use crate::secret::SecretText;
-use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
+use crate::secret::{Fingerprint, SecretText};
+use crate::store::{AnswerRow, KeyPurpose, KeyRow, Store, StoreError};
 
 mod list;
 mod log_key;
@@ -95,6 +100,17 @@ pub enum Rotation {
     OnItsWay,
 }
 
+/// How often a change that another replica overtook is thought through anew. Each time somebody else got something done.
+const MOST_TRIES: usize = 16;
+/// How long the store remembers that an activation was written down. A crash before its key's `retired` repeats it.
+const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// The kept token keys, and the mark that they had.
+struct Kept {
+    rows: Vec<KeyRow>,
+    mark: u64,
+}
+
 /// The token keys of one broker.
 pub struct KeyService {
     store: Arc<dyn Store>,
@@ -103,6 +119,8 @@ pub struct KeyService {
     settings: Settings,
     entropy: Arc<dyn Entropy>,
     ring: Arc<KeyRing>,
+    /// What the store's mark was when the live keys were read.
+    mark: AtomicU64,
     /// One change at a time: a tick and a request to rotate must not both make the next key.
     turn: Mutex<()>,
 }
@@ -124,7 +142,8 @@ impl KeyService {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeyServiceError> {
         let ring = Arc::new(KeyRing::default());
-        let service = Self { store, audit, kek, settings, entropy, ring, turn: Mutex::new(()) };
+        let (mark, turn) = (AtomicU64::new(0), Mutex::new(()));
+        let service = Self { store, audit, kek, settings, entropy, ring, mark, turn };
         let at = clock.now();
         service.tick(at).await?;
         let signer = service.ring.signer(at);
@@ -146,10 +165,12 @@ impl KeyService {
         let _turn = self.turn.lock().await;
         let mut can_make = true;
         for _ in 0..MOST_STEPS_AT_ONCE {
-            let rows = self.reload().await?;
-            let times: Vec<KeyTimes> = rows.iter().map(times_of).collect();
+            let kept = self.reload().await?;
+            let times: Vec<KeyTimes> = kept.rows.iter().map(times_of).collect();
             let Some(step) = self.settings.schedule.next_step(&times, at, can_make) else { return Ok(()) };
-            match self.perform(step, &rows, at).await {
+            match self.perform(step, &kept, at).await {
+                // Another replica was faster.
+                Err(error) if error.is_overtaken() => {}
                 // The key in use goes on until the operator has put the next one there.
                 Err(KeyServiceError::NothingNew(_)) if self.ring.signer(at).is_some() => can_make = false,
                 done => done?,
@@ -158,32 +179,63 @@ impl KeyService {
         Ok(())
     }
 
+    /// Has the keys that the store had when its mark was `mark`, or newer: what another replica made is published here, what
+    /// it took away signs no more.
+    pub async fn catch_up(&self, mark: u64) -> Result<(), KeyServiceError> {
+        if self.mark.load(Ordering::Acquire) >= mark {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        self.reload().await.map(drop)
+    }
+
     /// Rotates out of turn: publishes the next key now; it signs after the schedule's publish-ahead, so that no
     /// verifier meets a key it cannot know. Asking again while one is on its way makes no second one.
     pub async fn rotate_now(&self, at: Moment) -> Result<Rotation, KeyServiceError> {
         let _turn = self.turn.lock().await;
-        let rows = self.reload().await?;
-        let times: Vec<KeyTimes> = rows.iter().map(times_of).collect();
-        let Some(active_from) = self.settings.schedule.early_successor(&times, at) else {
-            return Ok(Rotation::OnItsWay);
-        };
-        self.create(active_from, &rows, at).await?;
-        self.reload().await?;
-        Ok(Rotation::Announced(active_from))
+        for _ in 0..MOST_TRIES {
+            let kept = self.reload().await?;
+            let times: Vec<KeyTimes> = kept.rows.iter().map(times_of).collect();
+            let Some(active_from) = self.settings.schedule.early_successor(&times, at) else {
+                return Ok(Rotation::OnItsWay);
+            };
+            match self.create(active_from, &kept, at).await {
+                Err(error) if error.is_overtaken() => {}
+                done => {
+                    done?;
+                    self.reload().await?;
+                    return Ok(Rotation::Announced(active_from));
+                }
+            }
+        }
+        Err(RecordError::Overtaken(Overtaken::Keys).into())
     }
 
     /// Answers a stolen key: a new one signs at once and every other is unpublished at once. Verifiers that keep an old
     /// key set refuse our tokens until they fetch it again, and every token issued so far becomes worthless.
     pub async fn replace_compromised(&self, at: Moment) -> Result<Kid, KeyServiceError> {
         let _turn = self.turn.lock().await;
-        let rows = self.reload().await?;
-        let kid = self.create(at, &rows, at).await?;
-        for row in rows {
-            let retired_at = row.retired_at.map_or(at, |before| before.min(at));
-            self.retire(row, retired_at, at, at).await?;
+        let mut fresh = None;
+        for _ in 0..MOST_TRIES.saturating_add(MOST_STEPS_AT_ONCE) {
+            let kept = self.reload().await?;
+            let done = match &fresh {
+                None => self.create(at, &kept, at).await.map(|kid| fresh = Some(kid)),
+                Some(kid) => {
+                    match kept.rows.iter().find(|row| row.kid != *kid && times_of(row).is_published(at)) {
+                        None => return Ok(kid.clone()),
+                        Some(old) => {
+                            let retired_at = old.retired_at.map_or(at, |before| before.min(at));
+                            self.retire(old, &kept, (retired_at, at), at).await
+                        }
+                    }
+                }
+            };
+            match done {
+                Err(error) if error.is_overtaken() => {}
+                done => done?,
+            }
         }
-        self.reload().await?;
-        Ok(kid)
+        Err(RecordError::Overtaken(Overtaken::Keys).into())
     }
 
     /// Every kept key, the log's too, in the order of creation.
@@ -191,18 +243,18 @@ impl KeyService {
         list(&*self.store, at).await
     }
 
-    async fn perform(&self, step: Step, rows: &[KeyRow], at: Moment) -> Result<(), KeyServiceError> {
+    async fn perform(&self, step: Step, kept: &Kept, at: Moment) -> Result<(), KeyServiceError> {
         match step {
-            Step::Create { active_from } => self.create(active_from, rows, at).await.map(drop),
-            Step::Promote { kid } => match row_of(rows, &kid) {
-                Some(row) => self.activate(&kid, Some(KeyRow { active_from: at, ..row }), at).await,
+            Step::Create { active_from } => self.create(active_from, kept, at).await.map(drop),
+            Step::Promote { kid } => match kept.find(&kid) {
+                Some(row) => self.promote(KeyRow { active_from: at, ..row.clone() }, kept, at).await,
                 None => Ok(()),
             },
-            Step::Retire { kid, successor, retired_at, published_until } => match row_of(rows, &kid) {
+            Step::Retire { kid, successor, retired_at, published_until } => match kept.find(&kid) {
                 Some(row) => {
                     // First: a crash in between repeats this entry, and never leaves it out.
-                    self.activate(&successor, None, at).await?;
-                    self.retire(row, retired_at, published_until, at).await
+                    self.activated(&successor, at).await?;
+                    self.retire(row, kept, (retired_at, published_until), at).await
                 }
                 None => Ok(()),
             },
@@ -210,8 +262,8 @@ impl KeyService {
         }
     }
 
-    async fn create(&self, active_from: Moment, rows: &[KeyRow], at: Moment) -> Result<Kid, KeyServiceError> {
-        let (key, private) = self.make(rows).await?;
+    async fn create(&self, active_from: Moment, kept: &Kept, at: Moment) -> Result<Kid, KeyServiceError> {
+        let (key, private) = self.make(kept).await?;
         let kid = key.kid().clone();
         let row = KeyRow {
             kid: kid.clone(),
@@ -230,21 +282,21 @@ impl KeyService {
             algorithm: row.algorithm.clone(),
             active_from,
         };
-        self.record(event, vec![Effect::PutKey(row)], at).await?;
+        self.record(event, kept.change(row), at).await?;
         if active_from <= at {
-            self.activate(&kid, None, at).await?;
+            self.activated(&kid, at).await?;
         }
         Ok(kid)
     }
 
-    async fn make(&self, rows: &[KeyRow]) -> Result<(SigningKey, Zeroizing<Vec<u8>>), KeyServiceError> {
+    async fn make(&self, kept: &Kept) -> Result<(SigningKey, Zeroizing<Vec<u8>>), KeyServiceError> {
         let algorithm = self.settings.algorithm;
         let private = match algorithm {
             SigningAlgorithm::Rs256 => self.import().await?,
             SigningAlgorithm::Es256 | SigningAlgorithm::EdDsa => SigningKey::generate_pkcs8(algorithm)?,
         };
         let key = SigningKey::from_pkcs8(algorithm, &private)?;
-        if row_of(rows, key.kid()).is_some() {
+        if kept.find(key.kid()).is_some() {
             return Err(KeyServiceError::NothingNew(key.kid().clone()));
         }
         Ok((key, private))
@@ -261,21 +313,38 @@ impl KeyService {
         }
     }
 
-    async fn activate(&self, kid: &Kid, row: Option<KeyRow>, at: Moment) -> Result<(), KeyServiceError> {
-        let effects = row.map(Effect::PutKey).into_iter().collect();
-        self.record(Event::KeyActivated { kid: kid.to_string() }, effects, at).await
+    async fn promote(&self, row: KeyRow, kept: &Kept, at: Moment) -> Result<(), KeyServiceError> {
+        let event = Event::KeyActivated { kid: row.kid.to_string() };
+        let mut effects = kept.change(row.clone());
+        effects.push(activation(&row.kid, at));
+        self.once(event, effects, at).await
     }
 
+    /// Writes down that it signs; once, whoever notices.
+    async fn activated(&self, kid: &Kid, at: Moment) -> Result<(), KeyServiceError> {
+        self.once(Event::KeyActivated { kid: kid.to_string() }, vec![activation(kid, at)], at).await
+    }
+
+    async fn once(&self, event: Event, effects: Vec<Effect>, at: Moment) -> Result<(), KeyServiceError> {
+        match self.record(event, effects, at).await {
+            Err(KeyServiceError::Record(RecordError::Answered)) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// `ends`: since when it signs no more, and until when it stays published.
     async fn retire(
         &self,
-        row: KeyRow,
-        retired_at: Moment,
-        published_until: Moment,
+        row: &KeyRow,
+        kept: &Kept,
+        ends: (Moment, Moment),
         at: Moment,
     ) -> Result<(), KeyServiceError> {
+        let (retired_at, published_until) = ends;
         let event = Event::KeyRetired { kid: row.kid.to_string(), published_until };
-        let row = KeyRow { retired_at: Some(retired_at), published_until: Some(published_until), ..row };
-        self.record(event, vec![Effect::PutKey(row)], at).await
+        let row =
+            KeyRow { retired_at: Some(retired_at), published_until: Some(published_until), ..row.clone() };
+        self.record(event, kept.change(row), at).await
     }
 
     /// No entry of its own: when the key ends stands in its `key.retired`.
@@ -292,12 +361,15 @@ impl KeyService {
     }
 
     /// Reads the token keys and makes them the live ones: only what is durable is ever published or signs.
-    async fn reload(&self) -> Result<Vec<KeyRow>, KeyServiceError> {
+    async fn reload(&self) -> Result<Kept, KeyServiceError> {
+        // First the mark: what is read after it is as new or newer, and what is newer fails the commit.
+        let mark = self.store.pulse().await?.marks.keys;
         let mut rows = self.store.keys().await?;
         rows.retain(|row| row.purpose == KeyPurpose::Token);
         let live = rows.iter().map(|row| self.live(row)).collect::<Result<Vec<_>, _>>()?;
         self.ring.swap(live);
-        Ok(rows)
+        self.mark.store(mark, Ordering::Release);
+        Ok(Kept { rows, mark })
     }
 
     fn live(&self, row: &KeyRow) -> Result<LiveKey, KeyServiceError> {
@@ -331,8 +403,28 @@ fn times_of(row: &KeyRow) -> KeyTimes {
     }
 }
 
-fn row_of(rows: &[KeyRow], kid: &Kid) -> Option<KeyRow> {
-    rows.iter().find(|row| row.kid == *kid).cloned()
+/// Of a replica that notices and one that noticed before, one writes it down.
+fn activation(kid: &Kid, at: Moment) -> Effect {
+    let key = Fingerprint::of_fields(&[b"key.activated", kid.as_str().as_bytes()]);
+    Effect::KeepAnswer(AnswerRow { key, request: key, outcome: kid.to_string(), until: at.plus(REMEMBERED) })
+}
+
+impl Kept {
+    fn find(&self, kid: &Kid) -> Option<&KeyRow> {
+        self.rows.iter().find(|row| row.kid == *kid)
+    }
+
+    /// Puts `row`, if the keys are still these.
+    fn change(&self, row: KeyRow) -> Vec<Effect> {
+        vec![Effect::RequireKeys(self.mark), Effect::PutKey(row)]
+    }
+}
+
+impl KeyServiceError {
+    /// Another replica changed the keys first; nothing was written.
+    const fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Record(RecordError::Overtaken(Overtaken::Keys)))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! A lock comes into force before it is recorded and leaves force after its end is recorded: in doubt, it holds.
 
+mod follow;
 mod permission;
 mod repeat;
 mod shelf;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Lock, LockTarget, OwnedSubjects, Subjects};
-use crate::audit::{AuditLog, Event, RecordError, StillTrue, Submission};
+use crate::audit::{AuditLog, Event, LockFollower, Overtaken, RecordError, StillTrue, Submission};
 use crate::breakglass::service::Keyed;
 use crate::clock::{Clock, Moment};
 use crate::entropy::Entropy;
@@ -124,10 +125,13 @@ impl LockBook {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
+        // First the mark: what is read after it is as new or newer.
+        let mark = store.pulse().await?.marks.locks;
         let kept = store.locks().await?;
         let held =
             kept.into_iter().map(|lock| Held { lock, standing: Standing::Recorded, answer: None }).collect();
-        let shelf = Arc::new(Shelf::new(held));
+        let shelf = Arc::new(Shelf::new(held, mark));
+        audit.keep_informed(Arc::clone(&shelf) as Arc<dyn LockFollower>);
         shelf.measure(clock.now());
         Ok(Self { store, audit, policy, catalog, clock, entropy, shelf })
     }
@@ -264,7 +268,8 @@ impl LockBook {
     /// `false` when the log cannot be written now. That a try before was recorded is as good.
     async fn write(&self, submission: &Submission) -> Result<bool, LockError> {
         match self.audit.record(submission.clone()).await {
-            Ok(_) | Err(RecordError::Answered) => Ok(true),
+            // What is overtaken is over already: another replica wrote the same.
+            Ok(_) | Err(RecordError::Answered | RecordError::Overtaken(Overtaken::Lock)) => Ok(true),
             Err(RecordError::Unavailable) => Ok(false),
             Err(error) => Err(LockError::Unavailable(error.to_string())),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::question::ElevationUse;
 use crate::grants::{Grant, Lifetime};
@@ -13,7 +13,7 @@ use crate::principal::PrincipalId;
 use crate::secret::Fingerprint;
 
 /// The two authors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Author {
     /// Who runs the broker: ceilings, approvers, forbids.
@@ -38,7 +38,7 @@ impl fmt::Display for Author {
     }
 }
 
-/// Which policy sets decided: one digest over both authors' texts and the schema.
+/// Which policy sets decided: one digest over both authors' texts.
 pub type PolicyDigest = Fingerprint;
 
 /// A policy that took part in a decision, such as `customer/workloads.cedar#orders`.

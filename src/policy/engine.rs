@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request};
+use tokio::sync::watch;
 
 use super::decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
 use super::entities::{self, GrantFacts};
@@ -16,6 +17,7 @@ use super::memory::{Inputs, Memory};
 use super::reads::Part;
 use super::schema::{Action, Vocabulary, schema};
 use super::source::Sources;
+use super::texts::PolicyTexts;
 use super::values::ValueError;
 use super::{IssueQuestion, PersonQuestion, Settings, context};
 use crate::grants::{Catalog, Grant};
@@ -28,6 +30,8 @@ pub struct PolicyEngine {
     dir: PathBuf,
     catalog: Catalog,
     pub(super) live: ArcSwap<Loaded>,
+    /// The digest of what is live, for those who wait for another.
+    news: watch::Sender<PolicyDigest>,
     /// Two reloads at once could put the older set over the newer.
     reloading: Mutex<()>,
 }
@@ -52,8 +56,10 @@ impl PolicyEngine {
     /// Reads, strictly validates and indexes the folder for the grants in `catalog`.
     pub fn load(settings: &Settings, catalog: &Catalog) -> Result<Self, LoadError> {
         let sources = Sources::read(&settings.dir)?;
+        let news = watch::Sender::new(sources.digest());
         let live = ArcSwap::from_pointee(Loaded::new(&sources, catalog)?);
-        Ok(Self { dir: settings.dir.clone(), catalog: catalog.clone(), live, reloading: Mutex::new(()) })
+        let (dir, catalog) = (settings.dir.clone(), catalog.clone());
+        Ok(Self { dir, catalog, live, news, reloading: Mutex::new(()) })
     }
 
     /// Loads again; swaps and returns the new digest only when it is valid and differs; the old set stays on an error.
@@ -64,8 +70,45 @@ impl PolicyEngine {
         if digest == self.digest() {
             return Ok(None);
         }
-        self.live.store(Arc::new(Loaded::new(&sources, &self.catalog)?));
+        self.put_in_force(Loaded::new(&sources, &self.catalog)?);
         Ok(Some(digest))
+    }
+
+    /// The texts of the folder, whether or not they are in force.
+    pub fn folder(&self) -> Result<PolicyTexts, LoadError> {
+        PolicyTexts::of(&Sources::read(&self.dir)?)
+    }
+
+    /// Are they valid for this broker?
+    pub fn check(&self, texts: &PolicyTexts) -> Result<(), LoadError> {
+        Loaded::new(&texts.sources()?, &self.catalog).map(drop)
+    }
+
+    /// Puts texts in force that another replica read, when they are valid for this broker; else the old ones stay.
+    pub fn adopt(&self, texts: &PolicyTexts) -> Result<(), LoadError> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        if texts.digest() != self.digest() {
+            self.put_in_force(Loaded::new(&texts.sources()?, &self.catalog)?);
+        }
+        Ok(())
+    }
+
+    /// Returns when other policy sets than these decide.
+    pub async fn other_than(&self, digest: PolicyDigest) {
+        // The sender lives as long as this.
+        let _ = self.news.subscribe().wait_for(|live| *live != digest).await;
+    }
+
+    /// How many wait in [`other_than`](Self::other_than).
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.news.receiver_count()
+    }
+
+    fn put_in_force(&self, loaded: Loaded) {
+        let digest = loaded.digest;
+        self.live.store(Arc::new(loaded));
+        self.news.send_replace(digest);
     }
 
     /// The policy sets that decide now.

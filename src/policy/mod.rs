@@ -19,9 +19,11 @@ mod permit_for_test;
 mod question;
 mod reads;
 mod schema;
+pub mod service;
 mod source;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod values;
 
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
 };
 pub use schema::{Action, SCHEMA_TEXT};
+pub use texts::PolicyTexts;
 
 /// Where the policies are.
 #[derive(Clone, Debug)]

@@ -53,9 +53,10 @@ impl Sources {
         LoadError::check(faults).map(|()| sources)
     }
 
-    /// One digest over the schema and every file with its author and name, each behind its length.
+    /// One digest over every file with its author and name, each behind its length. Not over the schema, which belongs to the
+    /// version of the broker: replicas of two versions decide by the same policies, each as its own schema has it.
     pub(super) fn digest(&self) -> PolicyDigest {
-        let mut fields: Vec<&[u8]> = vec![b"tidegate policy v1", SCHEMA_TEXT.as_bytes()];
+        let mut fields: Vec<&[u8]> = vec![b"tidegate policy v2"];
         // An empty vendor folder is refused, but the digest must not rest on that.
         fields.push(if self.authors.contains(&Author::Vendor) { b"customer vendor" } else { b"customer" });
         for file in &self.files {

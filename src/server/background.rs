@@ -8,7 +8,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 
 use super::build::Rooms;
-use crate::audit::Event;
+use crate::policy::PolicyDigest;
+use crate::policy::service::{Folder, PoliciesError};
 use crate::store::StoreError;
 
 /// How soon a changed policy or certificate file is noticed without a signal.
@@ -28,9 +29,11 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
     let mut tasks = JoinSet::new();
     let federation = Arc::clone(&rooms.federation);
     tasks.spawn(async move { federation.keep_fresh().await });
+    let replica = Arc::clone(rooms);
+    tasks.spawn(async move { replica.replica.run().await });
     repeat(&mut tasks, rooms, KEYS_EVERY, turn_keys);
     repeat(&mut tasks, rooms, WATCH_EVERY, |rooms| async move {
-        reload_policies(&rooms).await;
+        look_at_policies(&rooms, false).await;
         rooms.reload_certificates();
     });
     repeat(&mut tasks, rooms, FORGET_EVERY, forget);
@@ -70,25 +73,37 @@ async fn turn_keys(rooms: Arc<Rooms>) {
     }
 }
 
-/// Swaps only a valid set; the old one stays on a bad one. The swap is recorded.
-pub(super) async fn reload_policies(rooms: &Rooms) {
-    match rooms.policy.reload() {
-        Ok(None) => _ = rooms.is_news(""),
-        Ok(Some(digest)) => {
+/// Swaps only a valid set; the old one stays on a bad one. The swap is recorded. `on_purpose`: an operator's signal.
+pub(super) async fn look_at_policies(rooms: &Rooms, on_purpose: bool) {
+    match rooms.policies.look(on_purpose).await {
+        Ok(Folder::Same) => _ = rooms.is_news(""),
+        Ok(Folder::Loaded(digest)) => {
             metrics::counter!("tidegate_policy_reloads_total", "outcome" => "loaded").increment(1);
             tracing::info!(policy.digest = %digest, "policies loaded");
-            if let Err(cause) = rooms.record(Event::PolicyLoaded { digest }).await {
-                tracing::error!(%cause, "the policy change was not recorded");
-            }
         }
-        Err(faults) => {
+        Ok(Folder::Superseded(folder)) => say_superseded(folder),
+        Err(PoliciesError::Invalid(faults)) => {
             let faults = faults.to_string();
             if rooms.is_news(&faults) {
                 metrics::counter!("tidegate_policy_reloads_total", "outcome" => "refused").increment(1);
                 tracing::error!(faults, "the changed policies are not valid; the old ones stay in force");
             }
         }
+        Err(cause) => {
+            let cause = cause.to_string();
+            if rooms.is_news(&cause) {
+                tracing::error!(cause, "the policies cannot be changed now; it is tried again");
+            }
+        }
     }
+}
+
+pub(super) fn say_superseded(folder: PolicyDigest) {
+    metrics::counter!("tidegate_policy_reloads_total", "outcome" => "superseded").increment(1);
+    tracing::warn!(
+        policy.digest = %folder,
+        "the policy folder is older than what replicas decide by, which stays in force; to go back to it, send SIGHUP"
+    );
 }
 
 async fn forget(rooms: Arc<Rooms>) {

@@ -11,10 +11,11 @@ use metrics_exporter_prometheus::{
 use super::aws;
 use super::certificates::Certificates;
 use super::clock_watch::{self, ClockWatch};
+use super::replica::Replica;
 use super::{Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
-use crate::clock::Clock;
+use crate::clock::{Clock, Heard};
 use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
@@ -30,6 +31,7 @@ use crate::locks::service::LockBook;
 use crate::notify::service::Notifier;
 use crate::people::People;
 use crate::policy::PolicyEngine;
+use crate::policy::service::{self as policy_service, Policies};
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
@@ -50,7 +52,8 @@ pub(super) struct Rooms {
     pub(super) audit: AuditLog,
     pub(super) keys: Arc<KeyService>,
     pub(super) federation: Arc<Federation>,
-    pub(super) policy: Arc<PolicyEngine>,
+    pub(super) policies: Arc<Policies>,
+    pub(super) replica: Replica,
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
@@ -85,6 +88,14 @@ impl Rooms {
         let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
+        let services = policy_service::Services {
+            engine: Arc::clone(&policy),
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        };
+        let policies = Arc::new(Policies::new(services, store.is_shared()));
         let federation =
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
@@ -110,6 +121,10 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
+        let heard = Arc::new(match store.is_shared() {
+            true => Heard::among_others(Arc::clone(&clock)),
+            false => Heard::alone(Arc::clone(&clock)),
+        });
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -121,6 +136,7 @@ impl Rooms {
             rate: rate.clone(),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),
+            heard: Arc::clone(&heard),
             break_glass: Arc::clone(&break_glass),
         });
         let tokens = Tokens::new(tokens::Services {
@@ -132,7 +148,20 @@ impl Rooms {
             audit: audit.clone(),
             locks: Arc::clone(&locks),
             high_water: Arc::clone(&high_water),
+            heard: Arc::clone(&heard),
         });
+        let replica = Replica {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            heard,
+            high_water: Arc::clone(&high_water),
+            audit: audit.clone(),
+            locks: Arc::clone(&locks),
+            keys: Arc::clone(&keys),
+            policies: Arc::clone(&policies),
+            break_glass: Arc::clone(&break_glass),
+            fault: Mutex::default(),
+        };
         let clock_watch = ClockWatch::new(
             high_water,
             Arc::clone(&store),
@@ -147,7 +176,8 @@ impl Rooms {
             audit,
             keys,
             federation,
-            policy,
+            policies,
+            replica,
             exchange: Arc::new(exchange),
             people,
             break_glass,
@@ -235,7 +265,12 @@ impl Rooms {
     }
 
     pub(super) fn ops_door(&self, metrics: PrometheusHandle) -> Arc<OpsDoor> {
-        let readiness = Readiness::new(self.audit.clone(), self.keys.ring(), Arc::clone(&self.federation));
+        let readiness = Readiness::new(
+            self.audit.clone(),
+            self.keys.ring(),
+            Arc::clone(&self.federation),
+            Arc::clone(&self.replica.heard),
+        );
         let operator = OperatorKey::new(&self.operator);
         Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operator, Arc::clone(&self.clock)))
     }

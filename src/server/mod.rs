@@ -7,6 +7,7 @@ mod build;
 mod certificates;
 mod clock_watch;
 pub(crate) mod listen;
+mod replica;
 mod tls;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::config::Settings;
 use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 use crate::http;
 use crate::ids::RequestId;
+use crate::policy::service::Folder;
 use build::Rooms;
 use listen::Listener;
 
@@ -52,6 +54,9 @@ pub enum StartError {
     /// The policies.
     #[error("{0}")]
     Policy(#[from] crate::policy::LoadError),
+    /// The policies of all replicas.
+    #[error("the policies cannot be put in force: {0}")]
+    Policies(#[from] crate::policy::service::PoliciesError),
     /// Settings that only make sense together.
     #[error("{0}")]
     Settings(String),
@@ -157,7 +162,7 @@ impl Running {
 
     /// Reads policies and certificates again; what is not valid leaves the old ones in force.
     pub async fn reload(&self) {
-        background::reload_policies(&self.rooms).await;
+        background::look_at_policies(&self.rooms, true).await;
         self.rooms.reload_certificates();
     }
 
@@ -178,7 +183,12 @@ impl Rooms {
     async fn record_start(&self) -> Result<(), StartError> {
         self.record(Event::BrokerStarted { version: env!("CARGO_PKG_VERSION") }).await?;
         self.record(Event::ConfigLoaded { digest: self.config_digest }).await?;
-        self.record(Event::PolicyLoaded { digest: self.policy.digest() }).await
+        if let Folder::Superseded(folder) = self.policies.start().await? {
+            background::say_superseded(folder);
+        }
+        // Before the doors open it knows what the others know.
+        self.replica.hear().await;
+        Ok(())
     }
 
     async fn record(&self, event: Event) -> Result<(), StartError> {

@@ -3,6 +3,7 @@
 mod elevations;
 mod kept;
 mod outbox;
+mod replicas;
 mod retention;
 
 use std::sync::Arc;
@@ -239,9 +240,8 @@ async fn entries_and_hashes_come_in_pages(open: Open<'_>) {
     assert!(store.tile_hashes(3, 0, 256).await.unwrap().is_empty());
 }
 
-async fn keys_are_replaced_by_id_and_deleted(open: Open<'_>) {
-    let store = open().await;
-    let key = |kid: &str, at: i64| KeyRow {
+fn key(kid: &str, at: i64) -> KeyRow {
+    KeyRow {
         kid: Kid::new(kid).unwrap(),
         purpose: KeyPurpose::Token,
         algorithm: "ES256".into(),
@@ -251,7 +251,11 @@ async fn keys_are_replaced_by_id_and_deleted(open: Open<'_>) {
         active_from: Moment::from_unix_seconds(at + 1),
         retired_at: None,
         published_until: None,
-    };
+    }
+}
+
+async fn keys_are_replaced_by_id_and_deleted(open: Open<'_>) {
+    let store = open().await;
     let retired = KeyRow {
         retired_at: Some(Moment::from_unix_seconds(8)),
         published_until: Some(Moment::from_unix_seconds(9)),

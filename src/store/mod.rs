@@ -11,6 +11,7 @@ mod copy;
 mod fixture;
 mod inspect;
 mod postgres;
+mod replicas;
 #[cfg(test)]
 pub(crate) mod samples;
 mod schema;
@@ -27,6 +28,7 @@ pub use breakglass::{
     AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
+pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
 
 pub use copy::{Copied, CopyError, Step, copy};
 pub use inspect::{Backend, Inspection, ServerFacts, TableFacts, inspect, migrate, open_to_look};
@@ -153,7 +155,7 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store: BreakGlassStore + ReplicaStore + Send + Sync + std::fmt::Debug + 'static {
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -176,7 +178,7 @@ pub trait Store: BreakGlassStore + Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: BreakGlassUnit + Send {
+pub trait UnitOfWork: BreakGlassUnit + ReplicaUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it

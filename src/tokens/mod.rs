@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::audit::{AuditLog, Effect, Event, RecordError, Submission};
 use crate::breakglass::service::BreakGlass;
-use crate::clock::{HighWater, Moment};
+use crate::clock::{Heard, HighWater, Moment};
 use crate::federation::{Federation, UnverifiedToken, VerifyError};
 use crate::ids::RequestId;
 use crate::keys::KeyRing;
@@ -110,6 +110,8 @@ pub struct Services {
     pub locks: Arc<LockBook>,
     /// How late it has been.
     pub high_water: Arc<HighWater>,
+    /// Whether what is in memory may be decided on.
+    pub heard: Arc<Heard>,
 }
 
 /// The use case.
@@ -154,6 +156,11 @@ impl Tokens {
     ) -> Result<Introspection, IntrospectError> {
         let inactive = Introspection { active: false, token: None };
         let at = self.judged_at(arrival.at);
+        if !self.services.heard.is_fresh() {
+            // Keys and locks are asked in memory.
+            let why = "this replica has not heard from it lately".to_owned();
+            return Err(StoreError::Unavailable(why).into());
+        }
         let Some(token) = self.own(token, at) else { return Ok(inactive) };
         if self.is_locked(&token, at) || !self.is_elevation_live(&token, at).await? {
             return Ok(inactive);

@@ -75,7 +75,9 @@ impl Room {
         let grant = Arc::clone(catalog.resolve(&GrantName::new("ledger").unwrap()).unwrap());
         let issuer = ISSUER.to_owned();
         let ring = Arc::new(KeyRing::with_one_key(key));
-        let services = Services { issuer, ring, federation, store, break_glass, audit, locks, high_water };
+        let heard = Arc::new(Heard::alone(Arc::clone(&bench.clock) as _));
+        let services =
+            Services { issuer, ring, federation, store, break_glass, audit, locks, high_water, heard };
         Self { bench, tokens: Tokens::new(services), grant }
     }
 
@@ -387,4 +389,16 @@ async fn an_active_token_is_told_in_the_words_of_rfc_7662() {
     let room = Room::new().await;
     let inactive = serde_json::to_value(room.introspect("x").await).unwrap();
     assert_eq!(inactive, json!({ "active": false }));
+}
+
+#[tokio::test]
+async fn a_replica_that_has_not_heard_of_the_others_says_neither_yes_nor_no() {
+    let mut room = Room::new().await;
+    let (token, heard) = (room.token(), Heard::among_others(Arc::clone(&room.bench.clock) as _));
+    let heard = Arc::new(heard);
+    room.tokens.services.heard = Arc::clone(&heard);
+    let answer = room.tokens.introspect(&somebody("zoe"), &token, room.arrival()).await;
+    assert!(matches!(answer, Err(IntrospectError::Unavailable(_))), "{answer:?}");
+    heard.mark(room.bench.clock.uptime());
+    assert!(room.is_active(&token).await);
 }

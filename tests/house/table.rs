@@ -70,10 +70,12 @@ const RULES: &[Rule] = &[
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
     Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store", "locks"]) },
+    Rule { never: BACKENDS, ..rule("audit::submission", &["store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),
+    Rule { never: BACKENDS, ..rule("policy::service", &["principal", "grants", "audit", "store"]) },
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),
     Rule { pure: true, ..rule("breakglass", &["principal", "grants"]) },

@@ -1,18 +1,23 @@
 //! Cutting off AWS sessions that outlived their elevation: asked, tried until AWS confirms, lifted when no session can be
 //! left. A pass of its own, because AWS may take its time and nobody's expiry waits for it.
 
+use std::time::Duration;
+
 use super::BreakGlass;
 use super::commit::{Planned, Under};
 use crate::audit::RecordError;
 use crate::breakglass::{Change, CloudStep, Elevation};
 use crate::clock::Moment;
+use crate::ids::UniqueId;
 use crate::issuance::aws::EndOrder;
-use crate::store::StoreError;
+use crate::store::{Lease, StoreError};
 
 /// Steps that one pass takes, at most.
 const MOST_STEPS: u32 = 10_000;
 /// Roles are changed at the same time, so that one that hangs holds up few others.
 const AT_ONCE: usize = 8;
+/// One replica changes roles. Another goes on when it has not been heard of for so long: longer than one change takes.
+const LEASE: Duration = Duration::from_secs(30);
 
 impl BreakGlass {
     /// One pass over what is due at AWS. Call it every second, beside [`sweep`](Self::sweep).
@@ -23,6 +28,9 @@ impl BreakGlass {
             return;
         }
         let at = self.services.clock.now().max(self.services.high_water.highest());
+        if !self.has_the_lease().await {
+            return;
+        }
         match self.due_at_aws(at).await {
             Ok(due) => {
                 futures_util::stream::iter(due)
@@ -31,6 +39,18 @@ impl BreakGlass {
             }
             Err(error) => tracing::warn!(%error, "sessions to be ended cannot be read; tried again"),
         }
+    }
+
+    /// Two replicas that change one role at once would both be right and would both be told of an error by AWS.
+    async fn has_the_lease(&self) -> bool {
+        let at = self.services.clock.now();
+        let Ok(fresh) = UniqueId::new(at, self.services.entropy.as_ref()) else { return false };
+        let holder = *self.holder.get_or_init(|| fresh);
+        let lease = Lease { name: "end sessions at AWS", holder, at, span: LEASE };
+        let taken = self.services.store.lease(lease).await;
+        taken
+            .inspect_err(|error| tracing::warn!(%error, "who ends AWS sessions cannot be told; tried again"))
+            .unwrap_or(false)
     }
 
     async fn due_at_aws(&self, at: Moment) -> Result<Vec<Elevation>, StoreError> {
@@ -55,6 +75,10 @@ impl BreakGlass {
             None => elevation,
         };
         let Some(step) = elevation.cloud.step(at) else { return Ok(()) };
+        // The steps before this one may have taken long.
+        if !self.has_the_lease().await {
+            return Ok(());
+        }
         match self.do_step(&elevation, step).await {
             Ok(()) => {
                 let (next, change) = elevation.cloud_done(step, at);

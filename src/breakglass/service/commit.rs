@@ -116,6 +116,7 @@ impl BreakGlass {
             true_at,
             at: under.at,
         };
+        let decided_by = news.policy.as_ref().map(|record| record.digest);
         let messages = news.messages(&self.services.hooks);
         let Place { from, before, room } = place;
         let swap = ElevationChange { next: next.clone(), from, before, room };
@@ -124,6 +125,7 @@ impl BreakGlass {
             effects.push(Effect::Say(messages));
         }
         effects.extend(under.answer.cloned().map(Effect::KeepAnswer));
+        effects.extend(decided_by.filter(|_| opens(change)).map(Effect::RequirePolicy));
         let submission = Submission::new(under.request_id, news.event()).with(effects);
         self.services.audit.record(Submission { still_true, not_before: under.at, ..submission }).await?;
         metrics::counter!("tidegate_elevations_total", "event" => event_name(change)).increment(1);
@@ -152,6 +154,11 @@ impl BreakGlass {
                 code: "too_many_of_grant",
                 told: told("too many elevations for this grant are open"),
             }),
+            RecordError::Overtaken(Overtaken::Keys | Overtaken::Policy) => {
+                Refusal::unwritten(BreakGlassError::Unavailable(
+                    "other policies have come into force meanwhile; ask again".to_owned(),
+                ))
+            }
             RecordError::TooLarge => Refusal::told(BreakGlassError::invalid(
                 "too_large",
                 "the record of this would be too large: use fewer words",
@@ -166,6 +173,12 @@ impl BreakGlass {
     async fn newest(&self, last: &Elevation) -> Elevation {
         self.services.store.elevation(last.id).await.ok().flatten().unwrap_or_else(|| last.clone())
     }
+}
+
+/// Does it bring somebody closer to a credential? Policies that another replica has put out of force must not permit that;
+/// to stop somebody, any will do.
+const fn opens(change: Change) -> bool {
+    matches!(change, Change::Requested | Change::Approved | Change::Activated)
 }
 
 /// Where a change belongs.

@@ -25,7 +25,8 @@ mod tests;
 mod window;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub use api::{Approve, GrantOffer, List, NewRequest, Outcome, Page, most_text_bytes};
 pub use error::{BreakGlassError, WindowError};
@@ -38,6 +39,7 @@ use crate::audit::AuditLog;
 use crate::clock::{Clock, HighWater};
 use crate::entropy::Entropy;
 use crate::grants::Catalog;
+use crate::ids::UniqueId;
 use crate::issuance::aws::SessionEnder;
 use crate::locks::service::LockBook;
 use crate::notify::HookId;
@@ -76,11 +78,16 @@ impl fmt::Debug for Services {
 pub struct BreakGlass {
     services: Services,
     memory: Mutex<sick::Memory>,
+    /// The store's mark when open elevations were last read.
+    mark: AtomicU64,
+    /// Under which this process takes leases.
+    holder: OnceLock<UniqueId>,
 }
 
 impl BreakGlass {
     /// Reads nothing yet: what is open is in the store, and a restart loses nothing.
     pub fn new(services: Services) -> Self {
-        Self { services, memory: Mutex::default() }
+        let (memory, mark, holder) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
+        Self { services, memory, mark, holder }
     }
 }

@@ -2,6 +2,7 @@
 //! nothing that a request would not decide too, and one failure never keeps it from the next elevation.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use super::BreakGlass;
 use super::commit::{Planned, Under};
@@ -128,6 +129,24 @@ impl BreakGlass {
                 return Ok(());
             }
         }
+    }
+
+    /// Has in mind what the store had when its mark was `mark`, or newer: what other replicas opened can be stopped here
+    /// while the store is sick.
+    pub async fn catch_up(&self, mark: u64) -> Result<(), StoreError> {
+        if self.mark.load(Ordering::Acquire) >= mark {
+            return Ok(());
+        }
+        let before = self.open_in_mind();
+        self.remember_open().await?;
+        for known in before {
+            // Those that are still open are as new as the pages just read; the others are over by now.
+            if let Some(newest) = self.services.store.elevation(known.id).await? {
+                self.keep_in_mind(&newest);
+            }
+        }
+        self.mark.store(mark, Ordering::Release);
+        Ok(())
     }
 
     fn count_open(&self, at: Moment) {

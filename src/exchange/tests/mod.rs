@@ -3,5 +3,6 @@
 mod deliveries;
 mod elevations;
 mod narrowing;
+mod replicas;
 mod sts;
 mod world;

@@ -9,7 +9,7 @@ use crate::audit::AuditLog;
 use crate::breakglass::service::{Approve, BreakGlass, NewRequest, Services as BreakGlassServices};
 use crate::breakglass::{self, Elevation};
 use crate::claims::Profile;
-use crate::clock::{Clock, HighWater, ManualClock, Moment};
+use crate::clock::{Clock, Heard, HighWater, ManualClock, Moment};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::exchange::{
     Arc, BTreeSet, Exchange, ExchangeError, ExchangeRequest, Issued, JwtIssuer, OpenCredential,
@@ -47,6 +47,7 @@ pub(super) struct World {
     pub(super) break_glass: Arc<BreakGlass>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) locks: Arc<LockBook>,
+    pub(super) heard: Arc<Heard>,
     audit: AuditLog,
     key: TestKey,
     folder: tempfile::TempDir,
@@ -59,6 +60,13 @@ impl World {
 
     /// With an issuer of AWS credentials that goes by the same clock.
     pub(super) async fn over(manual: Arc<ManualClock>, aws: Option<AwsIssuer>) -> Self {
+        let heard = Heard::alone(Arc::clone(&manual) as _);
+        Self::hearing(manual, aws, heard).await
+    }
+
+    /// The same, one of several on a store.
+    pub(super) async fn hearing(manual: Arc<ManualClock>, aws: Option<AwsIssuer>, heard: Heard) -> Self {
+        let heard = Arc::new(heard);
         let folder = tempfile::tempdir().unwrap();
         let key = TestKey::p256("k");
         std::fs::write(folder.path().join("keys.json"), jwks(&[&key])).unwrap();
@@ -115,9 +123,10 @@ impl World {
             rate: PrincipalRate::new(None),
             locks: Arc::clone(&locks),
             high_water,
+            heard: Arc::clone(&heard),
             break_glass: Arc::clone(&break_glass),
         });
-        Self { clock: manual, exchange, break_glass, policy, locks, audit, key, folder }
+        Self { heard, clock: manual, exchange, break_glass, policy, locks, audit, key, folder }
     }
 
     pub(super) fn now(&self) -> Moment {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::audit::AuditLog;
-use crate::clock::Moment;
+use crate::clock::{Heard, Moment};
 use crate::federation::Federation;
 use crate::keys::KeyRing;
 
@@ -15,6 +15,7 @@ pub struct Readiness {
     audit: AuditLog,
     ring: Arc<KeyRing>,
     federation: Arc<Federation>,
+    heard: Arc<Heard>,
 }
 
 /// The answer of `/readyz`.
@@ -22,6 +23,8 @@ pub struct Readiness {
 pub(super) struct Report {
     pub(super) ready: bool,
     store_writable: bool,
+    /// Does it know what other replicas have changed?
+    store_heard: bool,
     signing_key: bool,
     issuers_known: usize,
     issuers: usize,
@@ -29,17 +32,18 @@ pub(super) struct Report {
 
 impl Readiness {
     /// Over these services.
-    pub fn new(audit: AuditLog, ring: Arc<KeyRing>, federation: Arc<Federation>) -> Self {
-        Self { audit, ring, federation }
+    pub fn new(audit: AuditLog, ring: Arc<KeyRing>, federation: Arc<Federation>, heard: Arc<Heard>) -> Self {
+        Self { audit, ring, federation, heard }
     }
 
     pub(super) async fn report(&self, at: Moment) -> Report {
         let health = self.federation.health();
         let store_writable = self.audit.probe().await.is_ok();
+        let store_heard = self.heard.is_fresh();
         let signing_key = self.ring.signer(at).is_some();
         let issuers_known = health.iter().filter(|issuer| issuer.usable).count();
-        let ready = store_writable && signing_key && issuers_known > 0;
-        Report { ready, store_writable, signing_key, issuers_known, issuers: health.len() }
+        let ready = store_writable && store_heard && signing_key && issuers_known > 0;
+        Report { ready, store_writable, store_heard, signing_key, issuers_known, issuers: health.len() }
     }
 
     /// Sets the gauges that are read and not counted.
@@ -47,6 +51,9 @@ impl Readiness {
     pub(super) fn measure(&self, at: Moment) {
         metrics::gauge!("tidegate_audit_log_entries").set(self.audit.size() as f64);
         metrics::gauge!("tidegate_clock_seconds").set(at.unix_millis() as f64 / 1000.0);
+        if let Some(age) = self.heard.age() {
+            metrics::gauge!("tidegate_replica_heard_seconds").set(age.as_secs_f64());
+        }
         if let Some(last) = self.audit.last_at() {
             metrics::gauge!("tidegate_checkpoint_age_seconds").set(at.since(last).as_secs_f64());
         }

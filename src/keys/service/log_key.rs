@@ -50,6 +50,10 @@ pub async fn open_or_create_log_signer(
     }
     let mut work = store.begin().await?;
     let size = work.head().await?.size;
+    // Another replica may have begun the same empty store: under the head's lock one of them makes the key.
+    if let Some(row) = log_key(work.keys().await?)? {
+        return open(&row, kek, origin);
+    }
     if size > 0 {
         return Err(LogKeyError::KeyLost(size));
     }
@@ -62,7 +66,10 @@ pub async fn open_or_create_log_signer(
 }
 
 async fn kept(store: &dyn Store) -> Result<Option<KeyRow>, LogKeyError> {
-    let mut rows = store.keys().await?;
+    log_key(store.keys().await?)
+}
+
+fn log_key(mut rows: Vec<KeyRow>) -> Result<Option<KeyRow>, LogKeyError> {
     rows.retain(|row| row.purpose == KeyPurpose::Log);
     match (rows.len(), rows.pop()) {
         (0 | 1, row) => Ok(row),

@@ -1,7 +1,5 @@
 //! The service on a real store and a real log.
 
-use std::time::Duration;
-
 use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::SystemEntropy;
@@ -202,3 +200,5 @@ async fn listing_needs_no_key_encryption_key() {
     states.sort_unstable();
     assert_eq!(states, [("log", "signing"), ("token", "next"), ("token", "signing")]);
 }
+
+mod replicas;

@@ -1,5 +1,6 @@
 //! The locks in memory: lock-free for every request, swapped whole by who changes them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -44,13 +45,19 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Shelf {
     held: ArcSwap<Vec<Held>>,
+    /// What the store's mark was when the recorded ones were read.
+    mark: AtomicU64,
     /// Two changes at once could lose one.
     changing: Mutex<()>,
 }
 
 impl Shelf {
-    pub(super) fn new(held: Vec<Held>) -> Self {
-        Self { held: ArcSwap::from_pointee(held), changing: Mutex::new(()) }
+    pub(super) fn new(held: Vec<Held>, mark: u64) -> Self {
+        Self { held: ArcSwap::from_pointee(held), mark: AtomicU64::new(mark), changing: Mutex::new(()) }
+    }
+
+    pub(super) fn mark(&self) -> u64 {
+        self.mark.load(Ordering::Acquire)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -125,6 +132,16 @@ impl Shelf {
         let unrecorded = held.iter().filter(|held| !held.is_recorded()).count();
         metrics::gauge!("tidegate_locks_active").set(number(in_force));
         metrics::gauge!("tidegate_locks_unrecorded").set(number(unrecorded));
+    }
+
+    /// A change that brings the recorded ones to what they were at `mark`; nothing where they are as new already.
+    pub(super) fn change_to(&self, mark: u64, change: impl FnOnce(&mut Vec<Held>)) {
+        self.change(|held| {
+            if self.mark() < mark {
+                change(held);
+                self.mark.store(mark, Ordering::Release);
+            }
+        });
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Held>) -> T) -> T {

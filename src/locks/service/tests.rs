@@ -2,6 +2,7 @@
 
 mod refusals;
 mod repeat;
+mod replicas;
 mod sick;
 mod time;
 
@@ -28,7 +29,7 @@ const POLICY: &str = r#"
 "#;
 
 struct Room {
-    bench: Bench,
+    bench: Arc<Bench>,
     store: Arc<dyn Store>,
     log: AuditLog,
     book: Arc<LockBook>,
@@ -36,12 +37,21 @@ struct Room {
 
 impl Room {
     async fn new() -> Self {
-        Self::on(Bench::new()).await
+        Self::on(Arc::new(Bench::new())).await
     }
 
     /// As after a restart, when the bench had a room before.
-    async fn on(bench: Bench) -> Self {
+    async fn on(bench: Arc<Bench>) -> Self {
         let store = bench.store().await;
+        Self::with(bench, store).await
+    }
+
+    /// Another replica on the same store.
+    async fn beside(&self) -> Self {
+        Self::with(Arc::clone(&self.bench), Arc::clone(&self.store)).await
+    }
+
+    async fn with(bench: Arc<Bench>, store: Arc<dyn Store>) -> Self {
         let log = bench.log_on(Arc::clone(&store)).await;
         let catalog = Arc::new(Catalog::new(vec![grant("a"), grant("b")]).unwrap());
         let dir = bench.folder.path().join("policies");

@@ -1,7 +1,10 @@
 //! What time and a log that works again have made possible: written down once each.
 
+use std::sync::Arc;
+
 use super::shelf::{Held, Standing};
 use super::{LockBook, words};
+use crate::audit::StillTrue;
 use crate::clock::Moment;
 use crate::ids::RequestId;
 
@@ -29,6 +32,7 @@ impl LockBook {
                     return false;
                 }
                 self.shelf.mark_recorded(lock.id);
+                self.forget_if_lifted(lock).await;
             }
             Standing::Frozen => {
                 if over {
@@ -41,7 +45,10 @@ impl LockBook {
             return true;
         }
         let Ok(request_id) = RequestId::new(at, self.entropy.as_ref()) else { return false };
-        if !self.write(&words::ended(request_id, lock, at)).await.unwrap_or(false) {
+        let (shelf, id) = (Arc::clone(&self.shelf), lock.id);
+        let still_there = StillTrue::new(move |_| shelf.find(id).is_some());
+        let ended = words::ended(request_id, lock, at).only_if(still_there);
+        if !self.write(&ended).await.unwrap_or(false) {
             return false;
         }
         self.shelf.remove(lock.id);

@@ -25,7 +25,10 @@ pub(super) fn set(caller: &Caller, lock: &Lock, policy: &PolicyRecord) -> Submis
 /// That somebody lifted it.
 pub(super) fn lifted(caller: &Caller, lock: &Lock, policy: &PolicyRecord) -> Submission {
     let event = Event::LockLifted(Box::new(entry(lock, Some((caller, policy)))));
-    Submission::new(caller.request_id, event).with(end(lock, caller.at))
+    let mut effects = end(lock, caller.at);
+    // Who may lift nothing any more must not do it through a replica that does not know yet.
+    effects.push(Effect::RequirePolicy(policy.digest));
+    Submission::new(caller.request_id, event).with(effects)
 }
 
 /// That it ended by itself.

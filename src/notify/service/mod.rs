@@ -16,9 +16,10 @@ use self::client::Client;
 use super::patience::{is_given_up, next_try};
 use super::{Hook, HookId};
 use crate::clock::Clock;
-use crate::entropy::{Entropy, bytes};
+use crate::entropy::{Entropy, EntropyError, bytes};
+use crate::ids::UniqueId;
 use crate::network::SystemRoots;
-use crate::store::{Store, StoreError, WaitingMessage};
+use crate::store::{Lease, Store, StoreError, WaitingMessage};
 
 /// How long a receiver may take for one message.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: u32 = 64;
 /// Requests to one receiver at the same time, each for another elevation.
 const SIDE_BY_SIDE: usize = 8;
+/// One replica sends to a receiver. Another goes on when it has not been heard of for so long: longer than one message takes.
+const LEASE: Duration = TIMEOUT.saturating_mul(2);
 
 /// A receiver cannot be reached in the configured way.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,9 @@ pub enum NotifierError {
     /// Others could read and answer.
     #[error("the receiver at `{0}` is not https (http is for this machine only)")]
     NotHttps(String),
+    /// Nothing unguessable to be had.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// Certificates.
     #[error("no TLS for a receiver: {0}")]
     Tls(String),
@@ -50,6 +56,8 @@ pub struct Notifier {
 #[derive(Debug)]
 struct Receiver {
     id: HookId,
+    /// Under which this process takes leases.
+    holder: UniqueId,
     hook: Hook,
     client: Client,
     store: Arc<dyn Store>,
@@ -78,9 +86,11 @@ impl Notifier {
         timeout: Duration,
     ) -> Result<Self, NotifierError> {
         let roots = SystemRoots::default();
-        let receiver = |hook: Hook| {
+        let holder = UniqueId::new(clock.now(), entropy.as_ref())?;
+        let receiver = |hook: Hook| -> Result<Receiver, NotifierError> {
             Ok(Receiver {
                 id: hook.id(),
+                holder,
                 client: Client::new(&hook, &roots, timeout)?,
                 hook,
                 store: Arc::clone(&store),
@@ -89,7 +99,7 @@ impl Notifier {
                 turn: tokio::sync::Mutex::default(),
             })
         };
-        let receivers = hooks.into_iter().map(receiver).collect::<Result<_, _>>()?;
+        let receivers = hooks.into_iter().map(receiver).collect::<Result<_, NotifierError>>()?;
         Ok(Self { store, receivers })
     }
 
@@ -151,6 +161,9 @@ impl Receiver {
 
     /// Sends the oldest message of each elevation that has one due; returns how many arrived and are done with.
     async fn round(&self) -> Result<usize, StoreError> {
+        if !self.has_the_lease().await? {
+            return Ok(0);
+        }
         let due = self.store.due_messages(self.id, self.clock.now(), AT_ONCE).await?;
         let sending: Vec<BoxFuture<'_, bool>> =
             due.iter().map(|waiting| self.deliver(waiting).boxed()).collect();
@@ -158,8 +171,20 @@ impl Receiver {
         Ok(sent.filter(|done| std::future::ready(*done)).count().await)
     }
 
+    /// So that a message arrives once. Where clocks differ, or this process stood still, it may arrive twice, under one
+    /// `Tidegate-Delivery`.
+    async fn has_the_lease(&self) -> Result<bool, StoreError> {
+        let name = format!("notify {}", self.id.0);
+        let lease = Lease { name: &name, holder: self.holder, at: self.clock.now(), span: LEASE };
+        self.store.lease(lease).await
+    }
+
     /// Is the message done with?
     async fn deliver(&self, waiting: &WaitingMessage) -> bool {
+        // Those before this one may have taken long.
+        if !self.has_the_lease().await.unwrap_or(false) {
+            return false;
+        }
         match self.client.send(&self.hook, waiting, self.clock.now()).await {
             Ok(()) => {
                 count("arrived");

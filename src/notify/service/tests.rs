@@ -430,3 +430,28 @@ fn a_receivers_name_is_its_url_and_shows_nothing_of_it() {
     assert_eq!(id("https://h.example/a"), id("https://h.example/a"));
     assert_ne!(id("https://h.example/a"), id("https://h.example/b"));
 }
+
+mod replicas {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_two_replicas_one_sends_and_the_other_goes_on_when_it_is_gone() {
+        let (world, receiver) = (World::new().await, TestReceiver::start(&[]).await);
+        let (one, other) = (world.notifier(&[receiver.hook()]), world.notifier(&[receiver.hook()]));
+        world
+            .say(&receiver.hook(), &[message("elevation.requested", 1), message("elevation.approved", 2)])
+            .await;
+        tokio::join!(one.deliver_due(), other.deliver_due());
+        assert_eq!((receiver.versions().len(), world.waiting().await), (2, 0));
+        world.say(&receiver.hook(), &[of(2, 1)]).await;
+        tokio::join!(other.deliver_due(), one.deliver_due());
+        assert_eq!(receiver.versions().len(), 3);
+        drop(one);
+        world.say(&receiver.hook(), &[of(3, 1)]).await;
+        other.deliver_due().await;
+        assert_eq!(receiver.versions().len(), 3, "it is not its turn");
+        world.clock.advance(LEASE);
+        other.deliver_due().await;
+        assert_eq!((receiver.versions().len(), world.waiting().await), (4, 0));
+    }
+}

@@ -57,7 +57,16 @@ const fn text(name: &'static str) -> Column {
 /// The log's head: written last, because a store without one is no store.
 pub(in crate::store) const HEAD: Table = Table {
     name: "log_head",
-    columns: &[number("id"), number("size"), bytes("peaks"), number("last_at")],
+    columns: &[
+        number("id"),
+        number("size"),
+        bytes("peaks"),
+        number("last_at"),
+        number("locks_mark"),
+        number("keys_mark"),
+        number("elevations_mark"),
+        bytes("policy"),
+    ],
     key: 1,
 };
 
@@ -125,12 +134,14 @@ pub(in crate::store) const STATE: &[Table] = &[
     Table { name: "lock", columns: &[text("id"), number("until"), text("facts")], key: 1 },
     OUTBOX,
     Table { name: "revoked_token", columns: &[text("jti"), number("until")], key: 1 },
+    Table { name: "policy_set", columns: &[bytes("digest"), text("text")], key: 1 },
     Table { name: "high_water", columns: &[number("id"), number("at")], key: 1 },
 ];
 
-/// What is not copied, because it says nothing: the row that readiness writes, and what each database keeps for itself.
+/// What is not copied, because it says nothing: the row that readiness writes, who does which work just now, and what each
+/// database keeps for itself.
 #[cfg(test)]
-pub(in crate::store) const NOT_COPIED: &[&str] = &["probe", "_sqlx_migrations", "sqlite_sequence"];
+pub(in crate::store) const NOT_COPIED: &[&str] = &["probe", "lease", "_sqlx_migrations", "sqlite_sequence"];
 
 impl Table {
     /// `a, b, c`.

@@ -4,6 +4,8 @@ mod elevations;
 mod kept;
 mod outbox;
 
+pub(super) use kept::LOCKS;
+
 use futures_util::future::BoxFuture;
 
 use super::PostgresStore;

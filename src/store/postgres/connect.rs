@@ -47,8 +47,8 @@ pub(super) const LIMITS: Limits = Limits {
 
 /// Schema changes wait for those who read and write under the old schema.
 pub(super) const PATIENT: Limits = Limits {
-    call: Duration::from_secs(600),
-    statement: Duration::from_secs(600),
+    call: Duration::from_mins(10),
+    statement: Duration::from_mins(10),
     lock: Duration::from_secs(30),
     idle: Duration::from_secs(30),
     ..LIMITS

@@ -6,6 +6,7 @@ mod connect;
 mod end;
 mod inspect;
 mod pool;
+mod replicas;
 mod rows;
 mod schema;
 mod statements;
@@ -13,12 +14,16 @@ mod statements;
 mod tests;
 mod unit;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
+use tokio::task::JoinSet;
 
 use self::connect::{Dialer, LIMITS, Limits, Server};
 pub(super) use self::end::PostgresEnd;
 pub(super) use self::inspect::inspect;
 use self::pool::{Lane, Pool};
+use self::replicas::News;
 use self::rows::signed;
 pub(super) use self::schema::migrate;
 use self::unit::PostgresUnit;
@@ -30,14 +35,18 @@ use crate::clock::Moment;
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     pool: Pool,
+    news: Arc<News>,
+    /// Empty beside a broker. Ends with the store.
+    listener: JoinSet<()>,
 }
 
 impl PostgresStore {
     /// Brings the schema up to date, if it is not, and opens.
     pub(super) async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
-        let store = Self::with_limits(settings.clone(), LIMITS).await?;
-        schema::migrate(settings).await?;
+        let mut store = Self::with_limits(settings.clone(), LIMITS).await?;
+        schema::migrate(settings.clone()).await?;
         store.head().await?;
+        store.listener.spawn(replicas::listen(Dialer::new(settings, LIMITS), Arc::clone(&store.news)));
         Ok(store)
     }
 
@@ -56,7 +65,7 @@ impl PostgresStore {
         say_what_can_be_lost(&server);
         let pool = Pool::new(dialer);
         pool.put_back(connection);
-        Ok(Self { pool })
+        Ok(Self { pool, news: Arc::default(), listener: JoinSet::new() })
     }
 
     async fn begin_unit(&self) -> Result<PostgresUnit, StoreError> {

@@ -7,9 +7,10 @@ use sqlx::postgres::PgRow;
 use super::StoreError;
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::locks::Lock;
 use crate::secret::Fingerprint;
 pub(super) use crate::store::stored::{signed, to_json};
-use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, stored};
+use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, Marks, stored};
 
 /// What a failed statement means to the rooms above. <https://www.postgresql.org/docs/current/errcodes-appendix.html>:
 /// class 23 is a constraint that our statements never break by themselves, XX001 and XX002 are damaged files. All else
@@ -43,6 +44,26 @@ pub(super) fn head(row: &PgRow) -> Result<LogHead, StoreError> {
     let peaks: Vec<u8> = row.try_get("peaks").map_err(broken)?;
     let size = row.try_get("size").map_err(broken)?;
     stored::head(size, &peaks, row.try_get("last_at").map_err(broken)?)
+}
+
+pub(super) fn marks(row: &PgRow) -> Result<Marks, StoreError> {
+    let count = |column: &str| stored::unsigned(row.try_get(column).map_err(broken)?);
+    let policy: Option<Vec<u8>> = row.try_get("policy").map_err(broken)?;
+    Ok(Marks {
+        locks: count("locks_mark")?,
+        keys: count("keys_mark")?,
+        elevations: count("elevations_mark")?,
+        policy: policy.map(|digest| stored::fingerprint(&digest, "policy")).transpose()?,
+    })
+}
+
+/// As kept: the column `id` must agree with the facts.
+pub(super) fn lock(row: &PgRow) -> Result<Lock, StoreError> {
+    let found: Lock = from_json(row, "facts", "lock")?;
+    if found.id.to_string() != row.try_get::<&str, _>("id").map_err(broken)? {
+        return Err(StoreError::Corrupt(format!("the facts of lock {} are another's", found.id)));
+    }
+    Ok(found)
 }
 
 pub(super) fn entry(row: &PgRow, index: u64) -> Result<LogRow, StoreError> {

@@ -1,11 +1,14 @@
 //! The SQL of the log, the keys and the claims. Rows come as arrays, one for each column.
 
 pub(super) const BEGIN: &str = "BEGIN";
-pub(super) const HEAD: &str = "SELECT size, peaks, last_at FROM log_head WHERE id = 1";
-pub(super) const LOCK_HEAD: &str = "SELECT size, peaks, last_at FROM log_head WHERE id = 1 FOR UPDATE";
+pub(super) const HEAD: &str =
+    "SELECT size, peaks, last_at, locks_mark, keys_mark, elevations_mark, policy FROM log_head WHERE id = 1";
+pub(super) const LOCK_HEAD: &str = "SELECT size, peaks, last_at, locks_mark, keys_mark, elevations_mark, policy FROM log_head WHERE id = 1 FOR UPDATE";
 /// One message and not two: each one is a round trip, while the head is about to be locked.
-pub(super) const BEGIN_WITH_HEAD: &str =
-    "BEGIN; SELECT size, peaks, last_at FROM log_head WHERE id = 1 FOR UPDATE";
+pub(super) const BEGIN_WITH_HEAD: &str = "BEGIN; \
+    SELECT size, peaks, last_at, locks_mark, keys_mark, elevations_mark, policy FROM log_head WHERE id = 1 FOR UPDATE";
+/// Tells the other replicas, with the commit, that a mark has moved ([`super::replicas`] listens).
+pub(super) const SAY: &str = "NOTIFY tidegate; ";
 /// Changes nothing and is written all the same.
 pub(super) const TOUCH: &str = "UPDATE probe SET count = (count + 1) % 1000000 WHERE id = 1";
 pub(super) const ENTRIES: &str =

@@ -13,18 +13,27 @@ use super::rows::{self, broken, signed};
 use super::statements::{self, pieces};
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::secret::Fingerprint;
 use crate::store::stored::{ClaimKey, claim_key};
-use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork, stored};
+use crate::store::{KeyRow, LogHead, LogRow, Marks, Pulse, ReplayClaim, TileHash, UnitOfWork, stored};
 
 /// `BEGIN` is sent with what is asked first. Whatever decides on what it has read takes the head's row lock before:
-/// appending, changing an elevation, looking whether one still stands or a request was answered. So those units run one
-/// after the other on all replicas, each sees what the one before has committed, and none can wait for another in a
-/// circle. What decides nothing (keys, claims alone, deliveries, forgetting) does not wait for them.
+/// appending, changing an elevation, a key or a lock, looking whether an elevation still stands or a request was answered.
+/// So those units run one after the other on all replicas, each sees what the one before has committed, and none can wait
+/// for another in a circle. What decides nothing (claims alone, deliveries, forgetting) does not wait for them.
 pub(super) struct PostgresUnit {
     lease: Lease,
     has_begun: bool,
-    /// How long the log was when its head was locked, and its head as this unit leaves it.
-    head: Option<(u64, LogHead)>,
+    head: Option<Head>,
+}
+
+/// The head's row, locked.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// As it was found.
+    found: Pulse,
+    /// As this unit leaves it; written with the commit.
+    pub(super) left: Pulse,
 }
 
 impl std::fmt::Debug for PostgresUnit {
@@ -70,8 +79,23 @@ impl PostgresUnit {
         self.lease.fetch(query).await.map_err(Failure::into_error)
     }
 
+    /// A change of what replicas keep in memory: when it changes something, its mark moves with it.
+    pub(super) async fn run_marked(
+        &mut self,
+        query: Query,
+        mark: impl FnOnce(&mut Marks) -> &mut u64,
+    ) -> Result<u64, StoreError> {
+        // Before the statement, so that every unit has the head's lock first.
+        self.lock_head().await?;
+        let changed = self.run(query).await?;
+        if changed > 0 {
+            *mark(&mut self.lock_head().await?.left.marks) += 1;
+        }
+        Ok(changed)
+    }
+
     /// Locks the head for the rest of the unit, once.
-    pub(super) async fn lock_head(&mut self) -> Result<&(u64, LogHead), StoreError> {
+    pub(super) async fn lock_head(&mut self) -> Result<&mut Head, StoreError> {
         if self.head.is_none() {
             let found = if self.has_begun {
                 self.fetch(sqlx::query(statements::LOCK_HEAD)).await?
@@ -79,10 +103,10 @@ impl PostgresUnit {
                 self.begin(statements::BEGIN_WITH_HEAD).await?
             };
             let row = found.first().ok_or_else(stored::no_head)?;
-            let head = rows::head(row)?;
-            self.head = Some((head.size, head));
+            let found = Pulse { head: rows::head(row)?, marks: rows::marks(row)? };
+            self.head = Some(Head { left: found.clone(), found });
         }
-        self.head.as_ref().ok_or_else(stored::no_head)
+        self.head.as_mut().ok_or_else(stored::no_head)
     }
 
     /// Durable when this returns `Ok`.
@@ -91,7 +115,7 @@ impl PostgresUnit {
             return Ok(());
         }
         let text = match &self.head {
-            Some((from, head)) if head.size != *from => move_head(*from, head)?,
+            Some(head) if head.left != head.found => head.commit()?,
             _ => "COMMIT".to_owned(),
         };
         self.lease.batch(text).await.map_err(Failure::into_error)?;
@@ -136,11 +160,10 @@ impl PostgresUnit {
         let from = from.filter(|from| new.iter().zip(*from..).all(|(row, index)| row.index == index));
         let from =
             from.ok_or_else(|| StoreError::Corrupt("the new rows do not end at the new head".to_owned()))?;
-        let (locked, before) = self.lock_head().await?.clone();
-        if before.size != from {
+        let before = self.lock_head().await?.left.head.size;
+        if before != from {
             return Err(StoreError::Corrupt(format!(
-                "the log has {} entries, and the new ones begin at {from}",
-                before.size
+                "the log has {before} entries, and the new ones begin at {from}"
             )));
         }
         for piece in pieces(new, |row| row.bytes.len() + statements::ENTRY_BYTES) {
@@ -156,28 +179,43 @@ impl PostgresUnit {
             let hashes: Vec<Vec<u8>> = piece.iter().map(|node| node.hash.to_vec()).collect();
             self.run(sqlx::query(statements::INSERT_NODES).bind(levels).bind(indexes).bind(hashes)).await?;
         }
-        self.head = Some((locked, head.clone()));
+        self.lock_head().await?.left.head = head.clone();
         Ok(())
     }
 }
 
-/// The end of a unit that appended, in one message: the head moves only from where it was locked (from anywhere else
-/// `size` would be NULL, which the table refuses), and only then is it committed.
-fn move_head(from: u64, head: &LogHead) -> Result<String, StoreError> {
-    let mut text = format!("UPDATE log_head SET size = CASE WHEN size = {} THEN ", signed(from)?);
-    let last_at = head.last_at.map_or("NULL".to_owned(), |at| at.unix_millis().to_string());
-    // Numbers and hexadecimal digits: nothing in here is anybody's text.
-    let _ = write!(text, "{} END, last_at = {last_at}, peaks = '\\x", signed(head.size)?);
-    for byte in head.peaks.iter().flatten() {
-        let _ = write!(text, "{byte:02x}");
+impl Head {
+    /// The end of a unit that changed the row, in one message: it moves only from where it was locked (from anywhere else
+    /// `size` would be NULL, which the table refuses), and only then is it committed.
+    fn commit(&self) -> Result<String, StoreError> {
+        let Pulse { head, marks } = &self.left;
+        // Numbers and hexadecimal digits: nothing in here is anybody's text.
+        let last_at = head.last_at.map_or("NULL".to_owned(), |at| at.unix_millis().to_string());
+        let policy = marks.policy.map_or("NULL".to_owned(), |digest| format!("'\\x{digest}'"));
+        let peaks = head.peaks.iter().fold(String::new(), |mut text, peak| {
+            let _ = write!(text, "{}", Fingerprint::from_bytes(*peak));
+            text
+        });
+        let (from, to) = (signed(self.found.head.size)?, signed(head.size)?);
+        let mut text = format!(
+            "UPDATE log_head SET size = CASE WHEN size = {from} THEN {to} END, last_at = {last_at}, \
+             peaks = '\\x{peaks}', locks_mark = {}, keys_mark = {}, elevations_mark = {}, policy = {policy} \
+             WHERE id = 1; ",
+            signed(marks.locks)?,
+            signed(marks.keys)?,
+            signed(marks.elevations)?
+        );
+        if *marks != self.found.marks {
+            text.push_str(statements::SAY);
+        }
+        text.push_str("COMMIT");
+        Ok(text)
     }
-    text.push_str("' WHERE id = 1; COMMIT");
-    Ok(text)
 }
 
 impl UnitOfWork for PostgresUnit {
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>> {
-        Box::pin(async { self.lock_head().await.map(|(_, head)| head.clone()) })
+        Box::pin(async { self.lock_head().await.map(|head| head.left.head.clone()) })
     }
 
     fn claim<'a>(&'a mut self, claims: &'a [ReplayClaim]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
@@ -208,12 +246,12 @@ impl UnitOfWork for PostgresUnit {
             .bind(key.active_from.unix_millis())
             .bind(key.retired_at.map(Moment::unix_millis))
             .bind(key.published_until.map(Moment::unix_millis));
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async { self.run_marked(query, |marks| &mut marks.keys).await.map(drop) })
     }
 
     fn delete_key<'a>(&'a mut self, kid: &'a Kid) -> BoxFuture<'a, Result<(), StoreError>> {
         let query = sqlx::query(statements::DELETE_KEY).bind(kid.as_str().to_owned());
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async { self.run_marked(query, |marks| &mut marks.keys).await.map(drop) })
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {

@@ -6,6 +6,8 @@ mod outbox;
 #[cfg(test)]
 mod tests;
 
+pub(super) use kept::LOCKS;
+
 use futures_util::future::BoxFuture;
 
 use super::SqliteStore;

@@ -7,6 +7,7 @@ mod claims;
 mod end;
 mod files;
 mod inspect;
+mod replicas;
 mod rows;
 mod schema;
 mod statements;
@@ -27,6 +28,7 @@ use self::claims::ClaimRow;
 pub(super) use self::end::SqliteEnd;
 use self::files::{FileIdentity, ProcessLock};
 pub(super) use self::inspect::{inspect, migrate};
+use self::replicas::Leases;
 use self::rows::{broken, signed};
 use self::unit::Writer;
 use super::{KeyRow, LogHead, LogRow, Store, StoreError, UnitOfWork, stored};
@@ -47,6 +49,7 @@ pub(super) struct SqliteStore {
     readers: SqlitePool,
     /// Empty beside a broker: commands write too little to matter. Ends with the store.
     checkpoints: JoinSet<()>,
+    leases: Leases,
     /// Held as long as the store lives.
     _lock: Option<ProcessLock>,
 }
@@ -81,7 +84,7 @@ impl SqliteStore {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().pragma("query_only", "1"));
         let writer = Writer::new(path, identity, options);
-        Ok(Self { writer, readers, checkpoints: JoinSet::new(), _lock: lock })
+        Ok(Self { writer, readers, checkpoints: JoinSet::new(), leases: Leases::default(), _lock: lock })
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {

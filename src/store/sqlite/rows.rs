@@ -7,9 +7,10 @@ use sqlx::sqlite::SqliteRow;
 use super::StoreError;
 use crate::clock::Moment;
 use crate::ids::Kid;
+use crate::locks::Lock;
 use crate::secret::Fingerprint;
 pub(super) use crate::store::stored::{signed, to_json};
-use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, stored};
+use crate::store::{KeyPurpose, KeyRow, LogHead, LogRow, Marks, stored};
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>) that say the file itself is wrong.
 const SQLITE_CORRUPT: i32 = 11;
@@ -36,6 +37,26 @@ pub(super) fn head(row: &SqliteRow) -> Result<LogHead, StoreError> {
     let peaks: &[u8] = row.try_get("peaks").map_err(broken)?;
     let size = row.try_get("size").map_err(broken)?;
     stored::head(size, peaks, row.try_get("last_at").map_err(broken)?)
+}
+
+pub(super) fn marks(row: &SqliteRow) -> Result<Marks, StoreError> {
+    let count = |column: &str| stored::unsigned(row.try_get(column).map_err(broken)?);
+    let policy: Option<&[u8]> = row.try_get("policy").map_err(broken)?;
+    Ok(Marks {
+        locks: count("locks_mark")?,
+        keys: count("keys_mark")?,
+        elevations: count("elevations_mark")?,
+        policy: policy.map(|digest| stored::fingerprint(digest, "policy")).transpose()?,
+    })
+}
+
+/// As kept: the column `id` must agree with the facts.
+pub(super) fn lock(row: &SqliteRow) -> Result<Lock, StoreError> {
+    let found: Lock = from_json(row, "facts", "lock")?;
+    if found.id.to_string() != row.try_get::<&str, _>("id").map_err(broken)? {
+        return Err(StoreError::Corrupt(format!("the facts of lock {} are another's", found.id)));
+    }
+    Ok(found)
 }
 
 pub(super) fn entry(row: &SqliteRow, index: u64) -> Result<LogRow, StoreError> {

@@ -15,6 +15,7 @@ fn migrations() -> Vec<Migration> {
     vec![
         migration(1, "first", include_str!("migrations/0001_first.sql")),
         migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
+        migration(3, "replicas (serves 2)", include_str!("migrations/0003_replicas.sql")),
     ]
 }
 

@@ -7,13 +7,17 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-pub(super) const HEAD: &str = "SELECT size, peaks, last_at FROM log_head WHERE id = 1";
+pub(super) const HEAD: &str = "SELECT * FROM log_head WHERE id = 1";
 /// One call and not two: each one waits for its turn on a busy machine, twice.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE; SELECT size, peaks, last_at FROM log_head WHERE id = 1";
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE; SELECT * FROM log_head WHERE id = 1";
 /// Moves the head only from where the new rows begin; from anywhere else `size` would be NULL, which the table refuses,
 /// and what stands behind this statement in the same call is not run.
 const MOVE_HEAD: &str =
     "UPDATE log_head SET size = CASE WHEN size = ? THEN ? END, peaks = ?, last_at = ? WHERE id = 1";
+pub(super) const MOVE_LOCKS_MARK: &str = "UPDATE log_head SET locks_mark = locks_mark + 1 WHERE id = 1";
+pub(super) const MOVE_KEYS_MARK: &str = "UPDATE log_head SET keys_mark = keys_mark + 1 WHERE id = 1";
+pub(super) const MOVE_ELEVATIONS_MARK: &str =
+    "UPDATE log_head SET elevations_mark = elevations_mark + 1 WHERE id = 1";
 /// Changes nothing and is written all the same.
 pub(super) const TOUCH: &str = "UPDATE probe SET count = (count + 1) % 1000000 WHERE id = 1";
 pub(super) const ENTRIES: &str =

@@ -12,11 +12,12 @@ use super::StoreError;
 use super::checkpoint::{Backlog, Checkpointer};
 use super::claims::{ClaimRow, Taken, claim_key};
 use super::files::FileIdentity;
+use super::replicas::Moved;
 use super::rows::{self, broken, signed};
 use super::statements::{self, Padded};
 use crate::clock::Moment;
 use crate::ids::Kid;
-use crate::store::{KeyRow, LogHead, LogRow, ReplayClaim, TileHash, UnitOfWork, stored};
+use crate::store::{KeyRow, LogHead, LogRow, Marks, ReplayClaim, TileHash, UnitOfWork, stored};
 
 pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
@@ -66,11 +67,18 @@ impl Writer {
     pub(super) async fn begin(&self) -> Result<SqliteUnit, StoreError> {
         let slot = self.slot().await?;
         let backlog = Arc::clone(&self.backlog);
-        let mut unit = SqliteUnit { slot, backlog, head: LogHead::default(), rows: 1, finish: None };
+        let mut unit = SqliteUnit {
+            slot,
+            backlog,
+            head: LogHead::default(),
+            marks: Marks::default(),
+            rows: 1,
+            finish: None,
+        };
         unit.slot.unfinished = true;
         let found = unit.fetch(sqlx::query(statements::BEGIN)).await?;
         let row = found.first().ok_or_else(stored::no_head)?;
-        unit.head = rows::head(row)?;
+        (unit.head, unit.marks) = (rows::head(row)?, rows::marks(row)?);
         Ok(unit)
     }
 
@@ -124,6 +132,8 @@ pub(super) struct SqliteUnit {
     backlog: Arc<Backlog>,
     /// As it was when the transaction began; nobody else can move it until the end.
     head: LogHead,
+    /// Likewise, with what this unit has moved.
+    pub(super) marks: Marks,
     /// About how many were written.
     rows: usize,
     /// What `append` left for the call that commits.
@@ -300,12 +310,20 @@ impl UnitOfWork for SqliteUnit {
             .bind(key.active_from.unix_millis())
             .bind(key.retired_at.map(Moment::unix_millis))
             .bind(key.published_until.map(Moment::unix_millis));
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async {
+            self.run(query).await?;
+            self.move_mark(Moved::Keys).await
+        })
     }
 
     fn delete_key<'a>(&'a mut self, kid: &'a Kid) -> BoxFuture<'a, Result<(), StoreError>> {
         let query = sqlx::query(statements::DELETE_KEY).bind(kid.as_str().to_owned());
-        Box::pin(async { self.run(query).await.map(drop) })
+        Box::pin(async {
+            match self.run(query).await? {
+                0 => Ok(()),
+                _ => self.move_mark(Moved::Keys).await,
+            }
+        })
     }
 
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {

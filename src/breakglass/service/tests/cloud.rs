@@ -9,7 +9,7 @@ use crate::breakglass::service::NewRequest;
 use crate::grants::{AwsGrant, GrantKind, RoleArn};
 use crate::issuance::aws::end_sessions_tests::{FakeIam, ROLE, Says};
 
-fn start(iam: &FakeIam) -> Start {
+pub(super) fn start(iam: &FakeIam) -> Start {
     let aws = AwsGrant::new(RoleArn::new(ROLE).unwrap(), None);
     let grants = vec![grant_of(GRANT, true, GrantKind::Aws(Arc::new(aws))), grant(OTHER, true, &["read"])];
     Start { grants, sessions: Some(iam.ender()), ..Start::default() }

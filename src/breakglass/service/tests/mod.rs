@@ -6,6 +6,7 @@ mod people;
 mod races;
 mod reading;
 mod refusals;
+mod replicas;
 mod sick;
 mod windows;
 pub(super) mod world;

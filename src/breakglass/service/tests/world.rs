@@ -142,6 +142,34 @@ impl World {
         Self { bench, store, log, policy, catalog, people, locks, glass: Arc::new(glass) }
     }
 
+    /// Another replica's service on the same store, which has heard of nothing since it started.
+    pub(in crate::breakglass::service) async fn beside(&self, sessions: Option<SessionEnder>) -> BreakGlass {
+        let log = self.bench.log_on(Arc::clone(&self.store)).await;
+        let (clock, entropy) = (Arc::clone(&self.bench.clock), Arc::new(SystemEntropy::new()));
+        let locks = LockBook::open(
+            Arc::clone(&self.store),
+            log.clone(),
+            Arc::clone(&self.policy),
+            Arc::clone(&self.catalog),
+            Arc::clone(&clock) as _,
+            Arc::clone(&entropy) as _,
+        );
+        BreakGlass::new(Services {
+            store: Arc::clone(&self.store),
+            locks: Arc::new(locks.await.unwrap()),
+            policy: Arc::clone(&self.policy),
+            catalog: Arc::clone(&self.catalog),
+            people: Arc::clone(&self.people),
+            high_water: Arc::new(HighWater::new(log.last_at(), Duration::from_secs(30))),
+            audit: log,
+            entropy,
+            clock,
+            settings: Settings::default(),
+            hooks: vec![HookId(Fingerprint::of(b"hook"))],
+            sessions,
+        })
+    }
+
     /// The process ends and another one starts on the same file.
     pub(in crate::breakglass::service) async fn restart(self) -> Self {
         self.restart_with(Start::default()).await

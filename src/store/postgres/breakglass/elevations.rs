@@ -67,11 +67,11 @@ impl PostgresUnit {
     }
 
     pub(super) async fn swap(&mut self, change: &ElevationChange, at: Moment) -> Result<Swap, StoreError> {
-        self.lock_head().await?;
-        let written = match change.from {
-            Some(from) => self.run(replace(change, from, at)?).await?,
-            None => self.run(insert(change, at)?).await?,
+        let query = match change.from {
+            Some(from) => replace(change, from, at)?,
+            None => insert(change, at)?,
         };
+        let written = self.run_marked(query, |marks| &mut marks.elevations).await?;
         if written > 0 {
             return Ok(Swap::Done);
         }

@@ -8,7 +8,7 @@ use crate::ids::LockId;
 use crate::locks::Lock;
 use crate::secret::Fingerprint;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::rows::{self, broken, from_json, only, to_json};
+use crate::store::postgres::rows::{self, broken, only, to_json};
 use crate::store::postgres::unit::PostgresUnit;
 use crate::store::{AnswerRow, RevokedToken, StoreError};
 
@@ -17,7 +17,7 @@ const HAS_ANSWER: &str = "SELECT EXISTS (SELECT 1 FROM answer WHERE key = $1)";
 const KEEP_ANSWER: &str =
     "INSERT INTO answer (key, request, outcome, until) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 /// All: a lock that is left out lets somebody in. People set them one by one.
-const LOCKS: &str = "SELECT id, facts FROM lock ORDER BY id";
+pub(in crate::store::postgres) const LOCKS: &str = "SELECT id, facts FROM lock ORDER BY id";
 const PUT_LOCK: &str = "INSERT INTO lock (id, until, facts) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 const DELETE_LOCK: &str = "DELETE FROM lock WHERE id = $1";
 const IS_REVOKED: &str = "SELECT EXISTS (SELECT 1 FROM revoked_token WHERE jti = $1)";
@@ -45,7 +45,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn list_locks(&self) -> Result<Vec<Lock>, StoreError> {
-        self.pool.read(|| sqlx::query(LOCKS)).await?.iter().map(lock).collect()
+        self.pool.read(|| sqlx::query(LOCKS)).await?.iter().map(rows::lock).collect()
     }
 
     pub(super) async fn has_revoked(&self, jti: String) -> Result<bool, StoreError> {
@@ -100,11 +100,12 @@ impl PostgresUnit {
             .bind(lock.id.to_string())
             .bind(lock.until.map(Moment::unix_millis))
             .bind(to_json(lock, "a lock")?);
-        self.run(query).await.map(drop)
+        self.run_marked(query, |marks| &mut marks.locks).await.map(drop)
     }
 
     pub(super) async fn remove_lock(&mut self, id: &LockId) -> Result<(), StoreError> {
-        self.run(sqlx::query(DELETE_LOCK).bind(id.to_string())).await.map(drop)
+        let query = sqlx::query(DELETE_LOCK).bind(id.to_string());
+        self.run_marked(query, |marks| &mut marks.locks).await.map(drop)
     }
 
     pub(super) async fn add_revoked(&mut self, token: &RevokedToken) -> Result<(), StoreError> {
@@ -121,12 +122,4 @@ fn answer(row: &PgRow) -> Result<AnswerRow, StoreError> {
         outcome: row.try_get("outcome").map_err(broken)?,
         until: until.ok_or_else(|| StoreError::Corrupt("a kept answer has no end".to_owned()))?,
     })
-}
-
-fn lock(row: &PgRow) -> Result<Lock, StoreError> {
-    let found: Lock = from_json(row, "facts", "lock")?;
-    if found.id.to_string() != row.try_get::<&str, _>("id").map_err(broken)? {
-        return Err(StoreError::Corrupt(format!("the facts of lock {} are another's", found.id)));
-    }
-    Ok(found)
 }

@@ -16,12 +16,17 @@ CREATE TABLE log_node (
     PRIMARY KEY (level, idx)
 );
 
--- One row. Whoever holds its lock appends.
+-- One row. Whoever holds its lock appends. Behind the head of the log stands what replicas watch; `policy` is the digest of
+-- the policy sets that decide, NULL where none were published.
 CREATE TABLE log_head (
-    id      smallint PRIMARY KEY CHECK (id = 1),
-    size    bigint NOT NULL CHECK (size >= 0),
-    peaks   bytea NOT NULL CHECK (octet_length(peaks) % 32 = 0),
-    last_at bigint
+    id              smallint PRIMARY KEY CHECK (id = 1),
+    size            bigint NOT NULL CHECK (size >= 0),
+    peaks           bytea NOT NULL CHECK (octet_length(peaks) % 32 = 0),
+    last_at         bigint,
+    locks_mark      bigint NOT NULL DEFAULT 0,
+    keys_mark       bigint NOT NULL DEFAULT 0,
+    elevations_mark bigint NOT NULL DEFAULT 0,
+    policy          bytea CHECK (policy IS NULL OR octet_length(policy) = 32)
 ) WITH (fillfactor = 10);
 INSERT INTO log_head (id, size, peaks, last_at) VALUES (1, 0, '', NULL);
 
@@ -112,3 +117,16 @@ CREATE TABLE high_water (
     id smallint PRIMARY KEY CHECK (id = 1),
     at bigint NOT NULL
 );
+
+-- Every policy set that was published, by its digest.
+CREATE TABLE policy_set (
+    digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+    text   text COLLATE "C" NOT NULL
+);
+
+-- Work that one replica does for all, and who until when.
+CREATE TABLE lease (
+    name   text COLLATE "C" PRIMARY KEY,
+    holder text COLLATE "C" NOT NULL,
+    until  bigint NOT NULL
+) WITH (fillfactor = 10);

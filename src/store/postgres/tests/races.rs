@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::ids::IssuerName;
+use crate::locks::LockTarget;
 use crate::secret::Fingerprint;
-use crate::store::samples::{AT, asked, asked_by, change, denied, new};
-use crate::store::{BreakGlassStore as _, ElevationChange, ElevationQuery, OpenLimits, ReplayClaim, Swap};
+use crate::store::samples::{AT, asked, asked_by, change, denied, lock, new};
+use crate::store::{
+    BreakGlassStore as _, ElevationChange, ElevationQuery, OpenLimits, ReplayClaim, ReplicaStore as _, Swap,
+};
 
 async fn two() -> (Postgres, [Arc<PostgresStore>; 2]) {
     let server = Postgres::start();
@@ -152,4 +155,29 @@ async fn replicas_that_forget_at_the_same_time_forget_everything_once() {
     }
     assert_eq!(gone, 1_000);
     assert_eq!(stores[1].purge_claims(later, 10).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_hears_when_a_mark_has_moved_also_after_its_connection_was_lost() {
+    let (server, [one, other]) = two().await;
+    let heard = async || tokio::time::timeout(Duration::from_secs(10), other.hint()).await.is_ok();
+    let freeze = async || {
+        let mut unit = one.begin().await.unwrap();
+        unit.put_lock(&lock(LockTarget::All, AT, None)).await.unwrap();
+        unit.commit().await.unwrap();
+    };
+    assert!(heard().await, "from the start: something may have been said before");
+    for round in 1..=3 {
+        freeze().await;
+        assert!(heard().await, "round {round}");
+        assert_eq!(other.pulse().await.unwrap().marks.locks, round);
+        // An entry alone is nothing that others keep in memory.
+        append(&one).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(100), other.hint()).await.is_err());
+        server.sql(
+            "postgres",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tidegate'",
+        );
+        assert!(heard().await, "it listens again");
+    }
 }

@@ -7,6 +7,7 @@ use crate::breakglass::Elevation;
 use crate::clock::Moment;
 use crate::ids::ElevationId;
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::replicas::Moved;
 use crate::store::sqlite::rows::{broken, from_json, only, signed, to_json};
 use crate::store::sqlite::unit::{Query, SqliteUnit};
 use crate::store::{ElevationChange, ElevationGuard, ElevationQuery, OpenLimits, StoreError, Swap};
@@ -73,6 +74,7 @@ impl SqliteUnit {
             None => self.run(insert(change, at)?).await?,
         };
         if written > 0 {
+            self.move_mark(Moved::Elevations).await?;
             return Ok(Swap::Done);
         }
         if change.before.is_some_and(|before| before <= at) {
