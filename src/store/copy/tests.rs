@@ -89,8 +89,6 @@ async fn fill(store: &dyn Store) {
     unit.put_lock(&samples::lock(LockTarget::All, AT, None)).await.unwrap();
     let messages = [1, 1, 2].map(|hook| samples::message(samples::hook(hook), &open));
     unit.put_messages(&messages).await.unwrap();
-        .await
-        .unwrap();
     unit.put_revoked(&RevokedToken { jti: "jti\twith tab".to_owned(), until: AT }).await.unwrap();
     unit.put_policy_set(&Fingerprint::of(b"policy"), "permit (\t\"\\\");").await.unwrap();
     let kms_key = "arn:aws:kms:eu-central-1:123456789012:key/1".to_owned();
