@@ -37,6 +37,7 @@ mod journeys {
     mod kill_nine;
     mod notification_signature;
     mod replicas_under_faults;
+    mod rolling_upgrade;
     mod sdk_doors;
     mod sdk_private_authority;
     mod secrets_stay_inside;
