@@ -6,6 +6,8 @@
     dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::unused_self,
     clippy::cast_possible_truncation,

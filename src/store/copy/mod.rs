@@ -175,6 +175,6 @@ async fn pour(
 
 /// The typed head of a row of [`HEAD`].
 fn head_of(row: &Row) -> Result<LogHead, StoreError> {
-    let [_, size, peaks, last_at] = row.as_slice() else { return Err(stored::no_head()) };
+    let [_, size, peaks, last_at, ..] = row.as_slice() else { return Err(stored::no_head()) };
     stored::head(size.number().unwrap_or(-1), peaks.bytes(), last_at.number())
 }

@@ -15,8 +15,8 @@ fn migrations() -> Vec<Migration> {
     vec![
         migration(1, "first", include_str!("migrations/0001_first.sql")),
         migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
-        migration(3, "replicas", include_str!("migrations/0003_replicas.sql")),
-        migration(4, "wrapped keks", include_str!("migrations/0004_wrapped_keks.sql")),
+        migration(3, "replicas (serves 2)", include_str!("migrations/0003_replicas.sql")),
+        migration(4, "wrapped keks (serves 2)", include_str!("migrations/0004_wrapped_keks.sql")),
     ]
 }
 
