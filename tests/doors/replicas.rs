@@ -80,7 +80,7 @@ async fn a_lock_at_one_broker_stops_the_very_next_mint_at_the_other() {
         two.turn();
         let freeze = json!({ "target": { "all": true }, "reason": "INC-42" });
         let set = two.world.api(&lea, "POST", "/v1/locks", freeze).await;
-        assert_eq!((set.status, &set.body["recorded"]), (201, &json!(true)), "{}", set.body);
+        assert_eq!(set.status, 201, "{}", set.body);
         two.turn();
         let refused = two.world.exchange(&two.world.reusable("billing"), "ledger-api").await;
         refused.refused(400, "invalid_target");
@@ -128,9 +128,14 @@ async fn policies_that_one_broker_loads_decide_at_the_other_also_with_its_listen
         two.world.write("policies/customer/main.cedar", text);
         two.world.reload().await;
         two.turn();
-        // At once, and not only when it has heard: the commit knows.
-        let answer = two.world.exchange(&two.world.reusable("billing"), "ledger-api").await;
-        assert_eq!(answer.status == 200, may, "{}", answer.body);
+        let answer = async || two.world.exchange(&two.world.reusable("billing"), "ledger-api").await;
+        if may {
+            // What the old ones denied is denied until it has heard.
+            until(async || (answer().await.status == 200).then_some(())).await;
+        } else {
+            // At once, and not only when it has heard: the commit knows.
+            answer().await.refused(400, "invalid_target");
+        }
         two.turn();
     }
     // Three started with it or published it; who followed wrote nothing.

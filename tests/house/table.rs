@@ -76,7 +76,7 @@ const RULES: &[Rule] = &[
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
     Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store", "locks"]) },
-    Rule { never: BACKENDS, ..rule("audit::submission", &["store", "locks"]) },
+    Rule { never: BACKENDS, ..rule("audit::submission", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
