@@ -38,16 +38,13 @@ async fn client(urls: Vec<String>, token: String, number: usize, met: Arc<Met>) 
     ];
     while !met.over.load(Ordering::Relaxed) {
         let url = format!("{}/oauth2/token", urls[which % urls.len()]);
-        match Answer::to(client.post(url).form(&form)).await {
-            Ok(answer) => {
-                assert_eq!(answer.status, 200, "refused while replicas are replaced: {}", answer.body);
-                met.answers.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Ok(answer) = Answer::to(client.post(url).form(&form)).await {
+            assert_eq!(answer.status, 200, "refused while replicas are replaced: {}", answer.body);
+            met.answers.fetch_add(1, Ordering::Relaxed);
+        } else {
             // As a load balancer would: this one is going or gone, the other one serves.
-            Err(_) => {
-                met.closed.fetch_add(1, Ordering::Relaxed);
-                which += 1;
-            }
+            met.closed.fetch_add(1, Ordering::Relaxed);
+            which += 1;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
