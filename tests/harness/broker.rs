@@ -29,6 +29,17 @@ pub(crate) enum StoreKind {
     Postgres,
 }
 
+impl StoreKind {
+    /// `TIDEGATE_TEST_STORE=postgres` runs every journey that does not say where it belongs on PostgreSQL.
+    fn asked_for() -> Self {
+        match std::env::var("TIDEGATE_TEST_STORE").as_deref() {
+            Ok("postgres") => Self::Postgres,
+            Ok(other) => panic!("TIDEGATE_TEST_STORE is `{other}`: it can be `postgres`"),
+            Err(_) => Self::Sqlite,
+        }
+    }
+}
+
 /// Tests of the same journey on both stores: `on_both_stores! { one, another }`, each an `async fn(StoreKind)`.
 macro_rules! on_both_stores {
     ($($journey:ident),* $(,)?) => {
@@ -70,7 +81,7 @@ impl Setup {
         let permit =
             r#"permit (principal is Tidegate::Workload, action == Tidegate::Action::"issue", resource)"#;
         Self {
-            store: StoreKind::Sqlite,
+            store: StoreKind::asked_for(),
             tables: String::new(),
             limits: "rate_per_ip = 100000\nburst_per_ip = 100000\n".to_owned(),
             log_level: "info",
@@ -85,7 +96,7 @@ impl Setup {
         }
     }
 
-    /// Where it keeps its state; SQLite when nothing is said.
+    /// Where it keeps its state; SQLite when nothing is said, here or in `TIDEGATE_TEST_STORE`.
     pub(crate) fn store(mut self, store: StoreKind) -> Self {
         self.store = store;
         self

@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
-use crate::harness::{Broker, OidcProvider, Setup, log};
+use crate::harness::{Broker, OidcProvider, Setup, StoreKind, log};
 
 #[tokio::test]
 async fn nothing_is_issued_while_the_disk_is_full_and_all_is_well_afterwards() {
     let issuer = OidcProvider::start();
-    let broker = Setup::new().issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
+    let broker =
+        Setup::new().store(StoreKind::Sqlite).issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
     let [before, during, after] =
         [issuer.token("es256").await, issuer.token("es256").await, issuer.token("es256").await];
     broker.exchange("ledger", &before).await.granted();

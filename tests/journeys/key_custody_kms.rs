@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::aws::Aws;
 use crate::harness::relay::Relay;
-use crate::harness::{Broker, OidcProvider, Setup, http, log};
+use crate::harness::{Broker, OidcProvider, Setup, StoreKind, http, log};
 
 struct World {
     issuer: OidcProvider,
@@ -23,6 +23,7 @@ impl World {
         let arn = aws.kms_key();
         let keys = format!("kek_kms = \"{arn}\"\nkms_endpoint = \"{}\"", relay.url());
         let broker = Setup::new()
+            .store(StoreKind::Sqlite)
             .issuer("idp", issuer.url(), "replay = \"reusable\"")
             .jwt_grant("ledger")
             .kek(&keys, aws.broker_env())

@@ -130,8 +130,11 @@ async fn an_older_backup_is_noticed_and_a_good_one_goes_on(store: StoreKind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_the_file_without_its_write_ahead_log_is_noticed() {
     let issuer = OidcProvider::start();
-    let mut broker =
-        Setup::new().issuer("idp", issuer.url(), "replay = \"reusable\"").jwt_grant("ledger").start();
+    let mut broker = Setup::new()
+        .store(StoreKind::Sqlite)
+        .issuer("idp", issuer.url(), "replay = \"reusable\"")
+        .jwt_grant("ledger")
+        .start();
     let token = issuer.token("es256").await;
     for _ in 0..3 {
         broker.exchange("ledger", &token).await.granted();

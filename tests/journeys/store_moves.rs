@@ -3,12 +3,13 @@
 use std::fs;
 
 use crate::harness::postgres::Postgres;
-use crate::harness::{OidcProvider, Setup, http};
+use crate::harness::{OidcProvider, Setup, StoreKind, http};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_moves_to_postgres_with_its_log_and_its_keys() {
     let (issuer, server) = (OidcProvider::start(), Postgres::builder().durable().start());
-    let mut broker = Setup::new().issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
+    let mut broker =
+        Setup::new().store(StoreKind::Sqlite).issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
     let once = issuer.token("es256").await;
     broker.exchange("ledger", &once).await.granted();
     let keys = broker.get("/.well-known/jwks.json").await.granted().body;
