@@ -18,6 +18,7 @@ pub mod audit;
 pub mod breakglass;
 pub mod cli;
 pub mod config;
+pub mod custody;
 pub mod exchange;
 pub mod federation;
 pub mod grants;

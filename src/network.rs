@@ -1,5 +1,6 @@
-//! Networks of addresses as values, such as `10.0.0.0/8`, and TLS for what we call.
+//! Networks of addresses as values, such as `10.0.0.0/8`, and the way to what we call: TLS, and AWS over it.
 
+pub(crate) mod aws;
 mod tls;
 
 use std::net::IpAddr;

@@ -177,6 +177,8 @@ pub fn describe() {
     describe_gauge!("tidegate_issuer_keys_age_seconds", Unit::Seconds, "Age of an issuer's key set");
     describe_gauge!("tidegate_clock_seconds", Unit::Seconds, "The broker's wall clock");
     describe_counter!("tidegate_policy_reloads_total", "Policy reloads by outcome");
+    describe_gauge!("tidegate_replica_heard_seconds", "Age of what is known of other replicas");
+    describe_counter!("tidegate_replica_faults_total", "Times that other replicas could not be followed");
     describe_counter!("tidegate_sts_calls_total", "Calls to AWS STS by outcome");
     describe_counter!("tidegate_credential_cache_total", "AWS credential cache by outcome");
     describe_counter!(

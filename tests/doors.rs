@@ -6,6 +6,8 @@
     dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::unused_self,
     clippy::cast_possible_truncation,
@@ -14,6 +16,10 @@
     reason = "tests"
 )]
 
+#[path = "harness/certificates.rs"]
+mod certificates;
+#[path = "harness/postgres.rs"]
+mod postgres;
 #[path = "harness/tokens.rs"]
 mod tokens;
 
@@ -48,6 +54,8 @@ mod narrowing;
 mod ops;
 #[path = "doors/replay.rs"]
 mod replay;
+#[path = "doors/replicas.rs"]
+mod replicas;
 #[path = "doors/routes.rs"]
 mod routes;
 #[path = "doors/sick.rs"]

@@ -32,8 +32,12 @@ mod journeys {
     mod exec;
     mod full_disk;
     mod issuer_key_rotation;
+    mod key_custody;
+    mod key_custody_kms;
     mod kill_nine;
     mod notification_signature;
+    mod replicas_under_faults;
+    mod rolling_upgrade;
     mod sdk_doors;
     mod sdk_private_authority;
     mod secrets_stay_inside;

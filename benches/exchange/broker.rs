@@ -1,4 +1,4 @@
-//! The real broker: SQLite in a temporary folder, durable audit on, single-use tokens.
+//! The real broker in a temporary folder, durable audit on, single-use tokens.
 
 use std::path::Path;
 
@@ -19,11 +19,16 @@ forbid (principal, action == Tidegate::Action::"issue", resource) when { context
 
 /// Lays its folder out, with `others` policies about other grants.
 pub fn lay_out(folder: &Path, issuer: &Issuer, others: usize) {
+    lay_out_on(folder, issuer, others, "sqlite:tidegate.db");
+}
+
+/// The same on another store.
+pub fn lay_out_on(folder: &Path, issuer: &Issuer, others: usize, store: &str) {
     std::fs::create_dir_all(folder.join("policies/customer")).expect("a folder");
     write(folder, "policies/customer/main.cedar", POLICY);
     write(folder, "policies/customer/others.cedar", &policies_about_others(others));
     write(folder, "jwks.json", &issuer.jwks().to_string());
-    write(folder, "tidegate.toml", &configuration(issuer, others));
+    write(folder, "tidegate.toml", &configuration(issuer, others, store));
     let kek = folder.join("kek");
     if !kek.exists() {
         tidegate::keys::Kek::create(&kek, &tidegate::entropy::SystemEntropy::new())
@@ -52,7 +57,7 @@ fn policies_about_others(count: usize) -> String {
     (0..count).map(policy).collect()
 }
 
-fn configuration(issuer: &Issuer, others: usize) -> String {
+fn configuration(issuer: &Issuer, others: usize, store: &str) -> String {
     let mut text = format!(
         r#"[server]
 issuer = "https://broker.example.com"
@@ -67,7 +72,7 @@ rate_per_principal = 0
 level = "warn"
 
 [store]
-url = "sqlite:tidegate.db"
+url = "{store}"
 
 [keys]
 kek_file = "kek"
@@ -80,11 +85,11 @@ name = "bench"
 url = "https://bench.example.com"
 profile = "kubernetes"
 audiences = ["tidegate"]
-algorithms = ["{}"]
+algorithms = ["{algorithm}"]
 jwks_file = "jwks.json"
 replay = "single-use"
 "#,
-        issuer.algorithm()
+        algorithm = issuer.algorithm()
     );
     text.push_str(&grant("ledger-api"));
     for number in 0..others {

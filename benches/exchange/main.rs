@@ -1,8 +1,8 @@
 //! Exchanges per second with durable audit on, beside a bare reference in the same run.
 //!
 //! `cargo bench --bench exchange` prints a table. Machines are noisy, so rounds of the broker and of the reference
-//! alternate and the ratio is what counts. `--quick` does a tenth; `--es256`, `--rs256` and `--policies` measure only
-//! that; `--profile` measures the broker alone. Both are processes of their own.
+//! alternate and the ratio is what counts. `--quick` does a tenth; `--es256`, `--rs256`, `--policies` and `--stores` measure
+//! only that; `--profile` measures the broker alone. Both are processes of their own.
 
 #![allow(
     missing_docs,
@@ -20,9 +20,16 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::panic, reason = "a bench")]
 
 mod broker;
+#[allow(dead_code, reason = "the harness has more than a bench needs")]
+#[path = "../../tests/harness/certificates.rs"]
+mod certificates;
 mod load;
+#[allow(dead_code, reason = "the harness has more than a bench needs")]
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
 mod reference;
 mod server;
+mod stores;
 mod tokens;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -54,7 +61,7 @@ fn main() {
         if has("--profile") {
             return only_the_broker(&mut plan).await;
         }
-        let all = !["--es256", "--rs256", "--policies"].into_iter().any(has);
+        let all = !["--es256", "--rs256", "--policies", "--stores"].into_iter().any(has);
         if all || has("--es256") {
             against_reference(&Issuer::es256(), &mut plan).await;
         }
@@ -63,6 +70,9 @@ fn main() {
         }
         if all || has("--policies") {
             policies_about_others(&mut plan).await;
+        }
+        if all || has("--stores") {
+            stores::compare(&Issuer::es256(), &mut plan).await;
         }
     });
 }

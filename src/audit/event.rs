@@ -273,6 +273,21 @@ pub enum Event {
         /// Until when verifiers still find it.
         published_until: Moment,
     },
+    /// Every kept key was sealed under another key-encryption key.
+    #[serde(rename = "key.resealed")]
+    KeyResealed {
+        /// The id of the key-encryption key that seals from then on.
+        kek: String,
+        /// Where it is: `file`, `value` or `kms`.
+        custody: &'static str,
+        /// The ARN of the KMS key that wrapped it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kms_key: Option<String>,
+        /// Ids of those that sealed before.
+        previous: Vec<String>,
+        /// What was sealed anew: the log's key and every kept token key.
+        kids: Vec<String>,
+    },
     /// A policy set took effect.
     #[serde(rename = "policy.loaded")]
     PolicyLoaded {

@@ -45,6 +45,11 @@ impl LogReader {
         self.store.probe().await
     }
 
+    /// The stored head, where others append too.
+    pub(super) async fn head_of_others(&self) -> Option<LogHead> {
+        if self.store.is_shared() { self.store.head().await.ok() } else { None }
+    }
+
     pub(super) async fn tile(&self, path: &TilePath, size: u64) -> Result<Option<Bytes>, ReadError> {
         let Some(first) = path.first().filter(|_| path.is_within(size)) else {
             return Ok(None);

@@ -96,8 +96,11 @@ impl AuditLog {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
         let reader = LogReader::new(Arc::clone(&store));
-        let head = store.head().await?;
+        // Under the head's lock: another replica that appends between two reads must not look like a broken log.
+        let mut unit = store.begin().await?;
+        let head = unit.head().await?;
         reader.check_head(&head).await?;
+        drop(unit);
         let size = watch::channel(head.size).0;
         let tip = ArcSwap::from_pointee(head);
         let latest = Arc::new(LogState { tip, size, healthy: AtomicBool::new(true), locks: OnceLock::new() });
@@ -175,12 +178,14 @@ impl AuditLog {
 
     /// The bytes of a tile or entry bundle; `None` when the log does not have all of it.
     pub async fn tile(&self, path: &TilePath) -> Result<Option<Bytes>, ReadError> {
-        self.shared.reader.tile(path, self.size()).await
+        let size = self.size_if(|size| path.is_within(size)).await;
+        self.shared.reader.tile(path, size).await
     }
 
     /// One entry; `None` when the log is not that long.
     pub async fn entry(&self, index: u64) -> Result<Option<Bytes>, ReadError> {
-        self.shared.reader.entry(index, self.size()).await
+        let size = self.size_if(|size| index < size).await;
+        self.shared.reader.entry(index, size).await
     }
 
     /// At most `limit` entries from `from`, with their indexes.
@@ -190,20 +195,36 @@ impl AuditLog {
 
     /// RFC 6962 §2.1.1: that entry `index` is in the tree of `size`, from the leaf's sibling upward.
     pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
-        self.shared.reader.inclusion_proof(index, size, self.size()).await
+        let durable = self.size_if(|durable| size <= durable).await;
+        self.shared.reader.inclusion_proof(index, size, durable).await
     }
 
     /// RFC 6962 §2.1.2: that the tree of `new` begins with the tree of `old`.
     pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, ReadError> {
-        self.shared.reader.consistency_proof(old, new, self.size()).await
+        let durable = self.size_if(|durable| new <= durable).await;
+        self.shared.reader.consistency_proof(old, new, durable).await
     }
 
     /// The offline receipt of entry `index` against the newest checkpoint.
     pub async fn tlog_proof(&self, index: u64) -> Result<String, ReadError> {
+        self.size_if(|size| index < size).await;
         let tip = self.shared.state.tip.load_full();
         let hashes = self.shared.reader.inclusion_proof(index, tip.size, tip.size).await?;
         let checkpoint = self.shared.checkpoint(&tip).to_string();
         Ok(TlogProof { index, hashes, checkpoint }.to_string())
+    }
+
+    /// The size; when it does not reach for what is asked, the store's. Who has a checkpoint of another replica asks for what
+    /// this one has not heard of yet.
+    async fn size_if(&self, is_enough: impl Fn(u64) -> bool) -> u64 {
+        let known = self.size();
+        if !is_enough(known)
+            && let Some(head) = self.shared.reader.head_of_others().await
+            && let Err(error) = self.heard(head, known)
+        {
+            tracing::error!(%error, "the audit log of the store is not the one that was known");
+        }
+        self.size()
     }
 
     /// Did the last commit succeed, and is there room to wait for the next?

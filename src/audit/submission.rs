@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::Event;
 use crate::clock::Moment;
 use crate::ids::{Kid, LockId, RequestId};
+use crate::keys::KekId;
 use crate::locks::Lock;
 use crate::secret::Fingerprint;
 use crate::store::{
-    AnswerRow, ElevationChange, ElevationGuard, KeyRow, OutboxRow, ReplayClaim, RevokedToken,
+    AnswerRow, ElevationChange, ElevationGuard, KeyRow, OutboxRow, ReplayClaim, Resealing, RevokedToken,
 };
 
 /// A change that must become durable together with its entry, or not at all.
@@ -38,6 +39,10 @@ pub enum Effect {
     Say(Vec<OutboxRow>),
     /// Note a revoked token.
     RevokeToken(RevokedToken),
+    /// Refuse the submission with [`RecordError::Overtaken`] unless new keys are sealed under this key-encryption key.
+    RequireKek(KekId),
+    /// Seal every kept key anew; refused likewise when they are not what they were.
+    Reseal(Box<Resealing>),
     /// Refuse the submission with [`RecordError::Overtaken`] unless the keys are those that this mark stood for.
     RequireKeys(u64),
     /// Refuse it likewise when replicas have gone over to other policy sets than those that permitted it.

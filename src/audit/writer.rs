@@ -17,6 +17,7 @@ use crate::ids::RequestId;
 use crate::secret::Fingerprint;
 use crate::store::{
     ElevationChange, LogHead, LogRow, ReplayClaim, Store, StoreError, Swap, TileHash, UnitOfWork,
+    kek_in_force,
 };
 
 /// Entries in one transaction. More would make the last one wait long for the first.
@@ -268,6 +269,12 @@ async fn condition(
             Effect::KeepAnswer(answer) if unit.has_answer(&answer.key).await? => {
                 return Ok(Err(RecordError::Answered));
             }
+            Effect::RequireKek(id) if kek_in_force(&unit.keys().await?) != Some(*id) => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Change)));
+            }
+            Effect::Reseal(resealing) if !resealing.fits(&unit.keys().await?) => {
+                return Ok(Err(RecordError::Overtaken(Overtaken::Change)));
+            }
             _ => {}
         }
     }
@@ -301,7 +308,8 @@ async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), Stor
             | Effect::ChangeElevation(_)
             | Effect::RequireElevation(_)
             | Effect::RequireKeys(_)
-            | Effect::RequirePolicy(_) => {}
+            | Effect::RequirePolicy(_)
+            | Effect::RequireKek(_) => {}
             Effect::PublishPolicy(new) => unit.put_policy_set(&new.digest, &new.text).await?,
             Effect::Release(claim) => unit.release(std::slice::from_ref(claim)).await?,
             Effect::PutKey(key) => unit.put_key(key).await?,
@@ -311,6 +319,7 @@ async fn apply(unit: &mut dyn UnitOfWork, effects: &[Effect]) -> Result<(), Stor
             Effect::DeleteLock(id) => unit.delete_lock(id).await?,
             Effect::Say(messages) => unit.put_messages(messages).await?,
             Effect::RevokeToken(token) => unit.put_revoked(token).await?,
+            Effect::Reseal(resealing) => resealing.apply(unit).await?,
         }
     }
     Ok(())

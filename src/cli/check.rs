@@ -9,10 +9,9 @@ use serde::Serialize;
 
 use super::Output;
 use crate::clock::SystemClock;
-use crate::config::{LoadError, SecretSource, Settings};
+use crate::config::{LoadError, Settings};
 use crate::entropy::SystemEntropy;
 use crate::federation::Federation;
-use crate::keys::Kek;
 use crate::policy::PolicyEngine;
 
 /// Arguments of `tidegate check`.
@@ -103,10 +102,10 @@ fn shown(error: &LoadError) -> Vec<Shown> {
 /// What only the other rooms can tell: is the key a key, are the key sets usable, do the policies hold?
 fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
     let mut faults = Vec::new();
-    if let SecretSource::File(path) = &settings.keys.kek
-        && let Err(error) = Kek::read(path)
-    {
-        faults.push(Shown::of_file(config, error.to_string()));
+    for source in std::iter::once(&settings.keys.kek.wanted).chain(&settings.keys.kek.previous) {
+        if let Err(error) = source.read() {
+            faults.push(Shown::of_file(config, error.to_string()));
+        }
     }
     let (clock, entropy) = (Arc::new(SystemClock::start()), Arc::new(SystemEntropy::new()));
     if let Err(error) = Federation::new(settings.issuers, clock, entropy) {

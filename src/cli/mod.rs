@@ -91,7 +91,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output.note(format!("tidegate: {error:#}"));
+            output.note(format!("tidegate: {}", told(&error)));
             failed()
         }
     }
@@ -118,6 +118,15 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The chain of causes. Most of our errors tell their cause themselves: it is not said twice.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn multi_thread() -> std::io::Result<tokio::runtime::Runtime> {
@@ -208,4 +217,18 @@ impl Output {
 /// Refused or failed.
 pub fn failed() -> ExitCode {
     ExitCode::from(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_and_none_is_left_out() {
+        let inner =
+            anyhow::anyhow!("the disk is full").context("the store cannot be opened: the disk is full");
+        assert_eq!(told(&inner), "the store cannot be opened: the disk is full");
+        let outer = anyhow::anyhow!("refused").context("no connection").context("asking the broker");
+        assert_eq!(told(&outer), "asking the broker: no connection: refused");
+    }
 }

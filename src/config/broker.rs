@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-
+use super::custody::{self, KekSettings};
 use super::faults::quoted;
-use super::reader::{At, Section};
+use super::reader::Section;
 use super::secret_source::{SecretSource, secret};
 use super::server::ServerSettings;
 use crate::keys::SigningAlgorithm;
@@ -63,8 +62,8 @@ pub struct KeySettings {
     pub rotate_every: Duration,
     /// How long a key is published before it signs. Shorter than `rotate_every`.
     pub publish_ahead: Duration,
-    /// Seals private keys at rest: 32 bytes, or their base64.
-    pub kek: SecretSource,
+    /// What seals private keys at rest.
+    pub kek: KekSettings,
     /// The RSA key (PEM) for RS256, and only for it.
     pub rsa_key: Option<SecretSource>,
 }
@@ -117,7 +116,7 @@ pub(super) fn read_keys(top: &Section<'_>, section: Option<&Section<'_>>) -> Opt
             "a key is published, then signs, then rests",
         );
     }
-    let kek = read_kek(section);
+    let kek = custody::read(section);
     let rsa_key = secret(section, "rsa_key", "rsa_key_file");
     let algorithm = algorithm.map_or(SigningAlgorithm::Es256, |at| at.value);
     check_rsa_key(section, algorithm);
@@ -125,7 +124,7 @@ pub(super) fn read_keys(top: &Section<'_>, section: Option<&Section<'_>>) -> Opt
         algorithm,
         rotate_every,
         publish_ahead: publish_ahead.map_or(HOUR.min(rotate_every / 2), |at| at.value),
-        kek: kek?.value,
+        kek: kek?,
         rsa_key: rsa_key.map(|at| at.value),
     })
 }
@@ -143,32 +142,6 @@ fn check_rsa_key(section: &Section<'_>, algorithm: SigningAlgorithm) {
         }
         _ => {}
     }
-}
-
-fn read_kek(section: &Section<'_>) -> Option<At<SecretSource>> {
-    if section.has("kek_kms") {
-        let help = "use kek_file = \"kek\" (openssl rand -base64 32 > kek)";
-        section.fault("kek_kms", "a key-encryption key in AWS KMS is not supported yet", help);
-        return None;
-    }
-    if !section.has("kek") && !section.has("kek_file") {
-        let help = "make one with `(umask 077; openssl rand -base64 32 > kek)` and write kek_file = \"kek\"";
-        section.fault("kek_file", "missing: private keys are never kept unsealed", help);
-        return None;
-    }
-    let kek = secret(section, "kek", "kek_file")?;
-    if let SecretSource::Value(text) = &kek.value {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(text.expose()).unwrap_or_default();
-        if bytes.len() != 32 {
-            section.fault_at(
-                &kek.place,
-                "not the base64 of 32 bytes",
-                "make one with `openssl rand -base64 32`",
-            );
-            return None;
-        }
-    }
-    Some(kek)
 }
 
 pub(super) fn read_audit(

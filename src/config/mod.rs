@@ -4,6 +4,7 @@
 mod aws;
 mod breakglass;
 mod broker;
+mod custody;
 mod faults;
 mod grants;
 mod issuers;
@@ -24,6 +25,7 @@ use toml::de::DeTable;
 pub use aws::{AwsMode, AwsSettings};
 pub use breakglass::ClockSettings;
 pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings};
+pub use custody::KekSettings;
 pub use faults::{Fault, Faults};
 pub use net::web_url;
 pub use secret_source::SecretSource;
@@ -131,6 +133,9 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let policy = broker::read_policy(top, section("policy", &shape::POLICY).as_ref());
     let aws = section("aws", &shape::AWS).as_ref().map(aws::read);
     let known_aws = aws.as_ref().and_then(Option::as_ref);
+    if let Some((section, keys)) = keys_section.as_ref().zip(keys.as_ref()) {
+        custody::check_partition(section, &keys.kek, known_aws);
+    }
     aws::check_web_identity(
         known_aws,
         server_section.as_ref().zip(server.as_ref()),

@@ -3,6 +3,7 @@
 mod aws;
 mod breakglass;
 mod broker;
+mod custody;
 mod grants;
 mod issuers;
 mod server;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::claims::Profile;
+use crate::custody::KekSource;
 use crate::federation::{Algorithm, KeySource, ReplayMode};
 use crate::grants::GrantKind;
 use crate::ids::GrantName;
@@ -181,7 +183,7 @@ fn paths_start_at_the_folder_of_the_file() {
         matches!(settings.store, StoreSettings::Sqlite(path) if path == folder.path().join("tidegate.db"))
     );
     assert_eq!(settings.policy.dir, folder.path().join("policies"));
-    assert!(matches!(settings.keys.kek, SecretSource::File(path) if path == folder.path().join("kek")));
+    assert!(matches!(settings.keys.kek.wanted, KekSource::File(path) if path == folder.path().join("kek")));
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub use desk::Desk;
 pub use edge::{Edge, EdgeSettings};
 pub use log::LogDoor;
 pub use oauth::OauthDoor;
-pub use ops::{OperatorKey, OpsDoor, Readiness};
+pub use ops::{OperatorKey, Operators, OpsDoor, Readiness};
 pub use routes::{Access, OPS_ROUTES, PUBLIC_ROUTES, Route, Writes};
 pub use sts::StsDoor;
 pub use tokens::TokensDoor;

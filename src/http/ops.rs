@@ -1,5 +1,5 @@
 //! The ops listener: is the process up, can it issue, what does it measure; and the one thing an operator asks of a
-//! running broker, a key rotation.
+//! running broker, to rotate its keys.
 
 mod operator;
 mod readiness;
@@ -13,20 +13,20 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-pub use self::operator::OperatorKey;
+pub use self::operator::{OperatorKey, Operators};
 pub use self::readiness::Readiness;
 use super::edge::Peer;
 use super::problem::problem;
-use super::routes::{HEALTHZ, KEYS, METRICS, READYZ, ROTATE};
+use super::routes::{HEALTHZ, KEYS, METRICS, READYZ, ROTATE, ROTATE_KEK};
 use crate::clock::Clock;
-use crate::keys::KeyService;
+use crate::keys::{KekRotationError, KeyService};
 
 /// The ops door.
 pub struct OpsDoor {
     readiness: Readiness,
     metrics: PrometheusHandle,
     keys: Arc<KeyService>,
-    operator: OperatorKey,
+    operators: Operators,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,10 +42,10 @@ impl OpsDoor {
         readiness: Readiness,
         metrics: PrometheusHandle,
         keys: Arc<KeyService>,
-        operator: OperatorKey,
+        operators: Operators,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { readiness, metrics, keys, operator, clock }
+        Self { readiness, metrics, keys, operators, clock }
     }
 }
 
@@ -56,6 +56,7 @@ pub(super) fn routes(door: &Arc<OpsDoor>) -> Router {
         .route(METRICS.path, get(metrics))
         .route(KEYS.path, get(list))
         .route(ROTATE.path, post(rotate))
+        .route(ROTATE_KEK.path, post(rotate_kek))
         .with_state(Arc::clone(door))
 }
 
@@ -77,7 +78,7 @@ async fn metrics(State(door): State<Arc<OpsDoor>>) -> Response {
 
 async fn list(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) -> Response {
     let at = door.clock.now();
-    if !door.operator.accepts(&headers, KEYS, at) {
+    if door.operators.signed_with(&headers, KEYS, at).is_none() {
         return unsigned(&peer);
     }
     match door.keys.list(at).await {
@@ -88,12 +89,34 @@ async fn list(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) 
 
 async fn rotate(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) -> Response {
     let at = door.clock.now();
-    if !door.operator.accepts(&headers, ROTATE, at) {
+    if door.operators.signed_with(&headers, ROTATE, at).is_none() {
         return unsigned(&peer);
     }
     match door.keys.rotate_now(at).await {
         Ok(rotation) => Json(rotation).into_response(),
         Err(error) => failed(&peer, &error.to_string(), "the keys were not rotated"),
+    }
+}
+
+async fn rotate_kek(State(door): State<Arc<OpsDoor>>, peer: Peer, headers: HeaderMap) -> Response {
+    let at = door.clock.now();
+    let Some(signed) = door.operators.signed_with(&headers, ROTATE_KEK, at) else { return unsigned(&peer) };
+    let keys = Arc::clone(&door.keys);
+    // A task of its own: AWS KMS may take longer than the caller or the request's deadline waits.
+    let done = tokio::spawn(async move { keys.rotate_kek(signed, at).await }).await;
+    match done {
+        Ok(Ok(rotation)) => Json(rotation).into_response(),
+        Ok(Err(error)) => {
+            let status = match error {
+                KekRotationError::NotInForce { .. } | KekRotationError::Restless => StatusCode::CONFLICT,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            let told = format!("the key-encryption key was not changed: {error}");
+            tracing::error!(request.id = %peer.request_id, cause = %error, "the key-encryption key was not changed");
+            // Whole: whoever asks holds the key-encryption key, and the text says what to mend.
+            problem(status, Some(&told), peer.request_id)
+        }
+        Err(error) => failed(&peer, &error.to_string(), "the key-encryption key was not changed"),
     }
 }
 

@@ -131,6 +131,12 @@ pub(super) const ROTATE: Route = Route {
     access: Access::Operator,
     writes: Writes::Entries(&["key.created", "key.activated", "key.retired"]),
 };
+pub(super) const ROTATE_KEK: Route = Route {
+    method: "POST",
+    path: "/keys/rotate-kek",
+    access: Access::Operator,
+    writes: Writes::Entries(&["key.resealed"]),
+};
 
 /// What the public listener serves.
 pub const PUBLIC_ROUTES: [Route; 29] = [
@@ -166,4 +172,4 @@ pub const PUBLIC_ROUTES: [Route; 29] = [
 ];
 
 /// What the ops listener serves.
-pub const OPS_ROUTES: [Route; 5] = [HEALTHZ, READYZ, METRICS, KEYS, ROTATE];
+pub const OPS_ROUTES: [Route; 6] = [HEALTHZ, READYZ, METRICS, KEYS, ROTATE, ROTATE_KEK];

@@ -1,6 +1,7 @@
 //! The live keys: lock-free reads for every token, swapped whole by the service.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -12,6 +13,8 @@ use crate::clock::Moment;
 #[derive(Debug, Default)]
 pub struct KeyRing {
     live: ArcSwap<Vec<LiveKey>>,
+    /// Others keep keys that this process cannot open.
+    behind: AtomicBool,
 }
 
 /// One key and its times.
@@ -27,6 +30,15 @@ impl KeyRing {
         let live = self.live.load();
         let chosen = schedule::signer(live.iter().map(|key| &key.times), at)?;
         live.iter().find(|key| key.times.kid == chosen.kid).map(|key| Arc::clone(&key.key))
+    }
+
+    /// Does it hold every kept key? If not, others may soon sign with one that is not published here.
+    pub fn is_current(&self) -> bool {
+        !self.behind.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_current(&self, current: bool) {
+        self.behind.store(!current, Ordering::Relaxed);
     }
 
     /// Every key that must be published at `at`: next, active and retired ones, in the order of their creation.

@@ -5,6 +5,7 @@
 
 mod jwk;
 mod kek_file;
+mod kek_ring;
 mod key_ring;
 mod note;
 pub mod schedule;
@@ -14,12 +15,14 @@ mod signing;
 
 pub use jwk::PublicJwk;
 pub use kek_file::KekFileError;
+pub use kek_ring::KekRing;
 pub use key_ring::KeyRing;
 pub use note::NoteSigner;
 pub use schedule::{KeyTimes, Schedule, ScheduleError};
-pub use seal::Kek;
+pub use seal::{Kek, KekId};
 pub use service::{
-    KeyService, KeyServiceError, LogKeyError, Rotation, RsaKey, Settings, open_or_create_log_signer,
+    KekRotation, KekRotationError, KeyService, KeyServiceError, LogKeyError, Rotation, RsaKey, Settings,
+    open_or_create_log_signer,
 };
 pub use signing::{SigningAlgorithm, SigningKey};
 
@@ -29,6 +32,9 @@ pub enum KeyError {
     /// The seal does not open.
     #[error("the key does not open: wrong key-encryption key or changed data")]
     Sealed,
+    /// It was sealed under a key-encryption key that is not at hand.
+    #[error("the key is sealed under the key-encryption key {0}, which this process does not have")]
+    OtherKek(KekId),
     /// The bytes are no key that we use, or the operation does not fit the key.
     #[error("{0}")]
     Invalid(&'static str),

@@ -17,17 +17,64 @@ use crate::secret::Fingerprint;
 const VERSION: u8 = 1;
 const ID_LEN: usize = 8;
 
+/// Says which key-encryption key sealed a blob, and nothing about it: the beginning of a hash of its 32 unguessable
+/// bytes. Printed as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KekId([u8; ID_LEN]);
+
+impl KekId {
+    /// From the bytes that were kept.
+    pub const fn from_bytes(bytes: [u8; ID_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// To be kept.
+    pub const fn as_bytes(&self) -> &[u8; ID_LEN] {
+        &self.0
+    }
+
+    /// What a sealed blob says that it was sealed under; `None` when it is none of ours. Only opening it proves that.
+    pub fn of_blob(blob: &[u8]) -> Option<Self> {
+        let (version, rest) = blob.split_first()?;
+        let (id, _) = rest.split_first_chunk::<ID_LEN>()?;
+        (*version == VERSION).then_some(Self(*id))
+    }
+
+    fn of_secret(secret: &[u8; 32]) -> Self {
+        let digest = Fingerprint::of_fields(&[b"tidegate key-encryption key", secret]);
+        Self(digest.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for KekId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for KekId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KekId({self})")
+    }
+}
+
+impl serde::Serialize for KekId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A key-encryption key: 32 bytes that never leave the process. `Debug` shows its id only.
 pub struct Kek {
     key: LessSafeKey,
     /// HKDF's first half (RFC 5869 §2.2): whatever else is derived from the key tells nothing about it.
     extracted: hkdf::Prk,
-    id: [u8; ID_LEN],
+    id: KekId,
 }
 
 impl fmt::Debug for Kek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kek({:016x})", u64::from_be_bytes(self.id))
+        write!(f, "Kek({})", self.id)
     }
 }
 
@@ -37,7 +84,12 @@ impl Kek {
         let key = UnboundKey::new(&AES_256_GCM, secret)
             .map_err(|_| KeyError::Invalid("a key-encryption key has 32 bytes"))?;
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tidegate key-encryption key").extract(secret);
-        Ok(Self { key: LessSafeKey::new(key), extracted, id: id_of(secret) })
+        Ok(Self { key: LessSafeKey::new(key), extracted, id: KekId::of_secret(secret) })
+    }
+
+    /// Which one it is.
+    pub fn id(&self) -> KekId {
+        self.id
     }
 
     /// 32 bytes that are good for `purpose` only (HKDF-SHA256, RFC 5869).
@@ -62,7 +114,7 @@ impl Kek {
         // A random nonce is safe for 2^32 blobs under one key (NIST SP 800-38D §8.3); a broker seals a few a day.
         let nonce = bytes::<NONCE_LEN>(entropy)?;
         let mut blob = vec![VERSION];
-        blob.extend_from_slice(&self.id);
+        blob.extend_from_slice(&self.id.0);
         blob.extend_from_slice(&nonce);
         let mut secret = Zeroizing::new(private.to_vec());
         let tag = self
@@ -97,23 +149,16 @@ impl Kek {
 
     /// Nonce and ciphertext with its tag; `None` when the blob is of another version or key-encryption key.
     fn take_apart<'a>(&self, blob: &'a [u8]) -> Option<([u8; NONCE_LEN], &'a [u8])> {
-        let (version, rest) = blob.split_first()?;
-        let (id, rest) = rest.split_first_chunk::<ID_LEN>()?;
+        let (_, rest) = blob.split_at_checked(1 + ID_LEN)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        (*version == VERSION && *id == self.id).then_some((*nonce, sealed))
+        (KekId::of_blob(blob) == Some(self.id)).then_some((*nonce, sealed))
     }
 
     fn context(&self, purpose: &str, kid: &Kid) -> Aad<[u8; 32]> {
         let fields =
-            Fingerprint::of_fields(&[&[VERSION], &self.id, purpose.as_bytes(), kid.as_str().as_bytes()]);
+            Fingerprint::of_fields(&[&[VERSION], &self.id.0, purpose.as_bytes(), kid.as_str().as_bytes()]);
         Aad::from(*fields.as_bytes())
     }
-}
-
-/// Says which key sealed a blob. Hashing 32 unguessable bytes tells nothing about them.
-fn id_of(secret: &[u8; 32]) -> [u8; ID_LEN] {
-    let digest = Fingerprint::of_fields(&[b"tidegate key-encryption key", secret]);
-    digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -154,6 +199,27 @@ mod tests {
             assert!(kek.open("token", &kid("k1"), &changed).is_err(), "byte {place}");
             assert!(kek.open("token", &kid("k1"), &blob[..place]).is_err(), "cut at {place}");
         }
+    }
+
+    #[test]
+    fn a_blob_names_the_key_that_sealed_it_and_nothing_else_does() {
+        let (kek, blob) = sealed();
+        assert_eq!(KekId::of_blob(&blob), Some(kek.id()));
+        assert_eq!(kek.id().to_string().len(), 16);
+        for none in [&[][..], &[VERSION; 8], &[2; 40]] {
+            assert_eq!(KekId::of_blob(none), None);
+        }
+    }
+
+    /// Made by another implementation from the description above: what was sealed by any release opens.
+    #[test]
+    fn a_blob_of_the_first_release_opens() {
+        let blob = "012d919a29ed009cfd000102030405060708090a0b68f380067c7dbc6a469ab65df138bf1f3b2aaeb44fc064";
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let blob: Vec<u8> = blob.as_bytes().chunks(2).map(byte).collect();
+        let kek = Kek::from_bytes(&[7; 32]).unwrap();
+        assert_eq!(kek.id().to_string(), "2d919a29ed009cfd");
+        assert_eq!(&**kek.open("token", &kid("k1"), &blob).unwrap(), b"private");
     }
 
     #[test]

@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 
 use super::key_ring::LiveKey;
 use super::schedule::Step;
-use super::{Kek, KeyError, KeyRing, KeyTimes, Schedule, SigningAlgorithm, SigningKey};
+use super::{KeyError, KeyRing, KeyTimes, Schedule, SigningAlgorithm, SigningKey};
 use crate::audit::{AuditLog, Effect, Event, Overtaken, RecordError, Submission};
 use crate::clock::{Clock, Moment};
+use crate::custody::{Custody, CustodyError};
 use crate::entropy::{Entropy, EntropyError};
 use crate::ids::{Kid, RequestId};
 use crate::secret::{Fingerprint, SecretText};
@@ -23,9 +24,11 @@ use crate::store::{AnswerRow, KeyPurpose, KeyRow, Store, StoreError};
 
 mod list;
 mod log_key;
+mod rekey;
 
 pub use list::{ListedKey, list};
 pub use log_key::{LogKeyError, open_or_create_log_signer};
+pub use rekey::{KekRotation, KekRotationError};
 
 /// More steps than any state of the keys can need at one moment: a fault in the schedule ends here and not in a loop
 /// that fills the log.
@@ -60,6 +63,9 @@ pub enum KeyServiceError {
     /// The change could not be recorded, so it was not made.
     #[error("the change of keys was not recorded: {0}")]
     Record(#[from] RecordError),
+    /// What a kept key is sealed under is not at hand.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
     /// A kept key does not open, or a new one is none.
     #[error("token key `{kid}`: {source}")]
     Kept {
@@ -115,7 +121,7 @@ struct Kept {
 pub struct KeyService {
     store: Arc<dyn Store>,
     audit: AuditLog,
-    kek: Arc<Kek>,
+    custody: Arc<Custody>,
     settings: Settings,
     entropy: Arc<dyn Entropy>,
     ring: Arc<KeyRing>,
@@ -136,14 +142,14 @@ impl KeyService {
     pub async fn start(
         store: Arc<dyn Store>,
         audit: AuditLog,
-        kek: Arc<Kek>,
+        custody: Arc<Custody>,
         settings: Settings,
         clock: &dyn Clock,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeyServiceError> {
         let ring = Arc::new(KeyRing::default());
         let (mark, turn) = (AtomicU64::new(0), Mutex::new(()));
-        let service = Self { store, audit, kek, settings, entropy, ring, mark, turn };
+        let service = Self { store, audit, custody, settings, entropy, ring, mark, turn };
         let at = clock.now();
         service.tick(at).await?;
         let signer = service.ring.signer(at);
@@ -265,11 +271,12 @@ impl KeyService {
     async fn create(&self, active_from: Moment, kept: &Kept, at: Moment) -> Result<Kid, KeyServiceError> {
         let (key, private) = self.make(kept).await?;
         let kid = key.kid().clone();
+        let (sealed_private, kek) = self.custody.seal(KeyPurpose::Token.as_str(), &kid, &private)?;
         let row = KeyRow {
             kid: kid.clone(),
             purpose: KeyPurpose::Token,
             algorithm: key.algorithm().to_string(),
-            sealed_private: self.kek.seal(KeyPurpose::Token.as_str(), &kid, &private, &*self.entropy)?,
+            sealed_private,
             public: serde_json::to_string(key.public()).map_err(|_| KeyError::Invalid("not a public key"))?,
             created_at: at,
             active_from,
@@ -282,7 +289,9 @@ impl KeyService {
             algorithm: row.algorithm.clone(),
             active_from,
         };
-        self.record(event, kept.change(row), at).await?;
+        let mut effects = kept.change(row);
+        effects.push(Effect::RequireKek(kek));
+        self.record(event, effects, at).await?;
         if active_from <= at {
             self.activated(&kid, at).await?;
         }
@@ -365,11 +374,18 @@ impl KeyService {
         // First the mark: what is read after it is as new or newer, and what is newer fails the commit.
         let mark = self.store.pulse().await?.marks.keys;
         let mut rows = self.store.keys().await?;
-        rows.retain(|row| row.purpose == KeyPurpose::Token);
-        let live = rows.iter().map(|row| self.live(row)).collect::<Result<Vec<_>, _>>()?;
-        self.ring.swap(live);
+        let live = self.open_all(&mut rows).await;
+        self.ring.set_current(live.is_ok());
+        self.ring.swap(live?);
         self.mark.store(mark, Ordering::Release);
         Ok(Kept { rows, mark })
+    }
+
+    /// Those of `rows` that are token keys, opened; the others leave `rows`.
+    async fn open_all(&self, rows: &mut Vec<KeyRow>) -> Result<Vec<LiveKey>, KeyServiceError> {
+        self.custody.look(rows).await?;
+        rows.retain(|row| row.purpose == KeyPurpose::Token);
+        rows.iter().map(|row| self.live(row)).collect()
     }
 
     fn live(&self, row: &KeyRow) -> Result<LiveKey, KeyServiceError> {
@@ -383,7 +399,7 @@ impl KeyService {
     }
 
     fn open(&self, row: &KeyRow) -> Result<SigningKey, KeyError> {
-        let private = self.kek.open(row.purpose.as_str(), &row.kid, &row.sealed_private)?;
+        let private = self.custody.ring().open(row.purpose.as_str(), &row.kid, &row.sealed_private)?;
         let key = SigningKey::from_pkcs8(row.algorithm.parse()?, &private)?;
         if *key.kid() == row.kid {
             Ok(key)

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 
 use super::build::Rooms;
+use super::replica::Replica;
 use crate::policy::PolicyDigest;
 use crate::policy::service::{Folder, PoliciesError};
 use crate::store::StoreError;
@@ -29,8 +30,8 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
     let mut tasks = JoinSet::new();
     let federation = Arc::clone(&rooms.federation);
     tasks.spawn(async move { federation.keep_fresh().await });
-    let replica = Arc::clone(rooms);
-    tasks.spawn(async move { replica.replica.run().await });
+    let replica = Replica::of(rooms);
+    tasks.spawn(async move { replica.run().await });
     repeat(&mut tasks, rooms, KEYS_EVERY, turn_keys);
     repeat(&mut tasks, rooms, WATCH_EVERY, |rooms| async move {
         look_at_policies(&rooms, false).await;

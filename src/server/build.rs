@@ -11,22 +11,22 @@ use metrics_exporter_prometheus::{
 use super::aws;
 use super::certificates::Certificates;
 use super::clock_watch::{self, ClockWatch};
-use super::replica::Replica;
 use super::{Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
-use crate::clock::{Clock, Heard};
+use crate::clock::{Clock, Heard, HighWater};
 use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::custody::Custody;
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
     AbuseLimit, ApiDoor, ApiServices, ContainerDoor, Desk, Edge, EdgeSettings, LogDoor, Metadata,
-    MetadataDoor, OauthDoor, OperatorKey, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
+    MetadataDoor, OauthDoor, Operators, OpsDoor, PublicDoors, Readiness, StsDoor, TokensDoor,
 };
 use crate::issuance::JwtIssuer;
-use crate::keys::{self, Kek, KekFileError, KeyService, RsaKey, Schedule};
+use crate::keys::{self, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
 use crate::notify::service::Notifier;
 use crate::people::People;
@@ -36,9 +36,6 @@ use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::tokens::{self, Tokens};
-
-/// What the operators' key is derived for. It is the only thing that `tidegate keys` needs of the broker's secrets.
-pub(crate) const OPERATOR_PURPOSE: &str = "tidegate operator v1";
 
 /// How long after its end some verifiers still take a token: a retired key stays published that much longer.
 const VERIFIERS_LEEWAY: Duration = Duration::from_mins(5);
@@ -53,7 +50,8 @@ pub(super) struct Rooms {
     pub(super) keys: Arc<KeyService>,
     pub(super) federation: Arc<Federation>,
     pub(super) policies: Arc<Policies>,
-    pub(super) replica: Replica,
+    pub(super) heard: Arc<Heard>,
+    pub(super) high_water: Arc<HighWater>,
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
@@ -66,7 +64,7 @@ pub(super) struct Rooms {
     certificates: Option<Certificates>,
     policy_fault: Mutex<String>,
     pub(super) config_digest: Fingerprint,
-    operator: Arc<[u8; 32]>,
+    operators: Operators,
     server: ServerSettings,
     metadata: Metadata,
 }
@@ -79,23 +77,16 @@ impl Rooms {
     ) -> Result<Self, StartError> {
         let (clock, entropy) = (ports.clock, ports.entropy);
         let store = store::open_with(&settings.store).await?;
-        let kek = Arc::new(key_encryption_key(&settings.keys.kek)?);
-        let origin = &settings.audit.origin;
-        let signer = keys::open_or_create_log_signer(&*store, &kek, origin, &*clock, &*entropy).await?;
-        let audit =
-            AuditLog::start(Arc::clone(&store), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        let operator = Arc::new(kek.derive(OPERATOR_PURPOSE)?);
-        let keys = Arc::new(key_service(&settings, &store, &audit, kek, &clock, &entropy).await?);
+        let custody =
+            super::custody::open(&settings, &ports.aws_identity, Arc::clone(&store), Arc::clone(&entropy));
+        let custody = Arc::new(custody.await?);
+        let audit = audit_log(&settings.audit.origin, &store, &custody, &clock, &entropy).await?;
+        super::custody::tell(&custody, &settings);
+        let operators = Operators::new(custody.ring());
+        let keys = Arc::new(key_service(&settings, &store, &audit, custody, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
-        let services = policy_service::Services {
-            engine: Arc::clone(&policy),
-            store: Arc::clone(&store),
-            audit: audit.clone(),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-        };
-        let policies = Arc::new(Policies::new(services, store.is_shared()));
+        let policies = policies(&store, &audit, &policy, &clock, &entropy);
         let federation =
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
@@ -121,10 +112,7 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
-        let heard = Arc::new(match store.is_shared() {
-            true => Heard::among_others(Arc::clone(&clock)),
-            false => Heard::alone(Arc::clone(&clock)),
-        });
+        let heard = Arc::new(heard(&*store, &clock));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
             catalog,
@@ -150,20 +138,8 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             heard: Arc::clone(&heard),
         });
-        let replica = Replica {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-            heard,
-            high_water: Arc::clone(&high_water),
-            audit: audit.clone(),
-            locks: Arc::clone(&locks),
-            keys: Arc::clone(&keys),
-            policies: Arc::clone(&policies),
-            break_glass: Arc::clone(&break_glass),
-            fault: Mutex::default(),
-        };
         let clock_watch = ClockWatch::new(
-            high_water,
+            Arc::clone(&high_water),
             Arc::clone(&store),
             audit.clone(),
             Arc::clone(&clock),
@@ -177,7 +153,8 @@ impl Rooms {
             keys,
             federation,
             policies,
-            replica,
+            heard,
+            high_water,
             exchange: Arc::new(exchange),
             people,
             break_glass,
@@ -187,15 +164,10 @@ impl Rooms {
             clock_watch,
             abuse: Arc::new(AbuseLimit::new(settings.server.limits.per_ip.map(rate_settings))),
             rate,
-            certificates: settings
-                .server
-                .tls
-                .clone()
-                .zip(tls)
-                .map(|(files, live)| Certificates::new(files, live)),
+            certificates: certificates(&settings.server, tls),
             policy_fault: Mutex::default(),
             config_digest: settings.digest,
-            operator,
+            operators,
             server: settings.server,
             metadata,
         })
@@ -269,10 +241,11 @@ impl Rooms {
             self.audit.clone(),
             self.keys.ring(),
             Arc::clone(&self.federation),
-            Arc::clone(&self.replica.heard),
+            Arc::clone(&self.heard),
         );
-        let operator = OperatorKey::new(&self.operator);
-        Arc::new(OpsDoor::new(readiness, metrics, Arc::clone(&self.keys), operator, Arc::clone(&self.clock)))
+        let (keys, operators, clock) =
+            (Arc::clone(&self.keys), self.operators.clone(), Arc::clone(&self.clock));
+        Arc::new(OpsDoor::new(readiness, metrics, keys, operators, clock))
     }
 }
 
@@ -301,14 +274,6 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
     Ok(builder.build_recorder())
 }
 
-/// The key-encryption key, wherever the configuration says it is.
-pub(crate) fn key_encryption_key(source: &SecretSource) -> Result<Kek, KekFileError> {
-    match source {
-        SecretSource::File(path) => Kek::read(path),
-        SecretSource::Value(text) => Kek::from_text(text),
-    }
-}
-
 fn rsa_key(source: SecretSource) -> RsaKey {
     match source {
         SecretSource::File(path) => RsaKey::File(path),
@@ -316,11 +281,22 @@ fn rsa_key(source: SecretSource) -> RsaKey {
     }
 }
 
+async fn audit_log(
+    origin: &str,
+    store: &Arc<dyn Store>,
+    custody: &Custody,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<AuditLog, StartError> {
+    let signer = keys::open_or_create_log_signer(&**store, custody, origin, &**clock, &**entropy).await?;
+    Ok(AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await?)
+}
+
 async fn key_service(
     settings: &Settings,
     store: &Arc<dyn Store>,
     audit: &AuditLog,
-    kek: Arc<Kek>,
+    custody: Arc<Custody>,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<KeyService, StartError> {
@@ -334,7 +310,33 @@ async fn key_service(
         rsa_key: settings.keys.rsa_key.clone().map(rsa_key),
     };
     let (store, audit, entropy) = (Arc::clone(store), audit.clone(), Arc::clone(entropy));
-    Ok(KeyService::start(store, audit, kek, key_settings, &**clock, entropy).await?)
+    Ok(KeyService::start(store, audit, custody, key_settings, &**clock, entropy).await?)
+}
+
+fn policies(
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    engine: &Arc<PolicyEngine>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Arc<Policies> {
+    let services = policy_service::Services {
+        engine: Arc::clone(engine),
+        store: Arc::clone(store),
+        audit: audit.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    Arc::new(Policies::new(services, store.is_shared()))
+}
+
+fn certificates(server: &ServerSettings, live: Option<RustlsConfig>) -> Option<Certificates> {
+    server.tls.clone().zip(live).map(|(files, live)| Certificates::new(files, live))
+}
+
+fn heard(store: &dyn Store, clock: &Arc<dyn Clock>) -> Heard {
+    let clock = Arc::clone(clock);
+    if store.is_shared() { Heard::among_others(clock) } else { Heard::alone(clock) }
 }
 
 async fn lock_book(

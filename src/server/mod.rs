@@ -6,6 +6,7 @@ mod background;
 mod build;
 mod certificates;
 mod clock_watch;
+pub(crate) mod custody;
 pub(crate) mod listen;
 mod replica;
 mod tls;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::task::JoinSet;
 
-pub(crate) use build::{OPERATOR_PURPOSE, key_encryption_key};
 pub use tls::{TlsError, install_provider as install_crypto_provider, server_config};
 
 use crate::audit::{Event, RecordError, Submission};
@@ -29,6 +29,7 @@ use crate::ids::RequestId;
 use crate::policy::service::Folder;
 use build::Rooms;
 use listen::Listener;
+use replica::Replica;
 
 /// Requests in flight get this long when the broker stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -41,10 +42,10 @@ pub enum StartError {
     Store(#[from] crate::store::StoreError),
     /// The key-encryption key.
     #[error("the key-encryption key cannot be used: {0}")]
-    Kek(#[from] crate::keys::KekFileError),
+    Kek(#[from] crate::custody::CustodyError),
     /// The log's key.
     #[error("the log's key cannot be opened: {0}")]
-    LogKey(#[from] crate::keys::LogKeyError),
+    LogKey(crate::keys::LogKeyError),
     /// The token keys.
     #[error("the token keys cannot be opened: {0}")]
     Keys(#[from] crate::keys::KeyServiceError),
@@ -60,9 +61,6 @@ pub enum StartError {
     /// Settings that only make sense together.
     #[error("{0}")]
     Settings(String),
-    /// Deriving from the key-encryption key.
-    #[error(transparent)]
-    Derive(#[from] crate::keys::KeyError),
     /// AWS.
     #[error("AWS cannot be used: {0}")]
     Aws(#[from] crate::issuance::aws::ConnectError),
@@ -81,6 +79,15 @@ pub enum StartError {
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+}
+
+impl From<crate::keys::LogKeyError> for StartError {
+    fn from(error: crate::keys::LogKeyError) -> Self {
+        match error {
+            crate::keys::LogKeyError::Custody(error) => Self::Kek(error),
+            other => Self::LogKey(other),
+        }
+    }
 }
 
 /// A broker that serves.
@@ -187,7 +194,7 @@ impl Rooms {
             background::say_superseded(folder);
         }
         // Before the doors open it knows what the others know.
-        self.replica.hear().await;
+        Replica::of(self).hear().await;
         Ok(())
     }
 

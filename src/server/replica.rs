@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::build::Rooms;
 use crate::audit::AuditLog;
 use crate::breakglass::service::BreakGlass;
 use crate::clock::{Clock, FRESH_FOR, Heard, HighWater};
@@ -23,20 +24,35 @@ const PATIENCE: Duration = FRESH_FOR.saturating_mul(2);
 /// What hears, and who is told.
 #[derive(Debug)]
 pub(super) struct Replica {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) heard: Arc<Heard>,
-    pub(super) high_water: Arc<HighWater>,
-    pub(super) audit: AuditLog,
-    pub(super) locks: Arc<LockBook>,
-    pub(super) keys: Arc<KeyService>,
-    pub(super) policies: Arc<Policies>,
-    pub(super) break_glass: Arc<BreakGlass>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    heard: Arc<Heard>,
+    high_water: Arc<HighWater>,
+    audit: AuditLog,
+    locks: Arc<LockBook>,
+    keys: Arc<KeyService>,
+    policies: Arc<Policies>,
+    break_glass: Arc<BreakGlass>,
     /// The last fault, so that one that stays is said once.
-    pub(super) fault: Mutex<String>,
+    fault: Mutex<String>,
 }
 
 impl Replica {
+    pub(super) fn of(rooms: &Rooms) -> Self {
+        Self {
+            store: Arc::clone(&rooms.store),
+            clock: Arc::clone(&rooms.clock),
+            heard: Arc::clone(&rooms.heard),
+            high_water: Arc::clone(&rooms.high_water),
+            audit: rooms.audit.clone(),
+            locks: Arc::clone(&rooms.locks),
+            keys: Arc::clone(&rooms.keys),
+            policies: Arc::clone(&rooms.policies),
+            break_glass: Arc::clone(&rooms.break_glass),
+            fault: Mutex::default(),
+        }
+    }
+
     /// For ever; ends at once where nobody else writes.
     pub(super) async fn run(&self) {
         if !self.store.is_shared() {

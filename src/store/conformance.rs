@@ -1,5 +1,6 @@
 //! What every backend must do. Written once, run against each.
 
+mod custody;
 mod elevations;
 mod kept;
 mod outbox;

@@ -7,6 +7,7 @@ mod breakglass;
 #[cfg(test)]
 mod conformance;
 mod copy;
+mod custody;
 #[cfg(test)]
 mod fixture;
 mod inspect;
@@ -28,10 +29,10 @@ pub use breakglass::{
     AnswerRow, BreakGlassStore, BreakGlassUnit, ElevationChange, ElevationGuard, ElevationQuery, OpenLimits,
     OutboxRow, RevokedToken, Swap, WaitingMessage,
 };
-pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
-
 pub use copy::{Copied, CopyError, Step, copy};
+pub use custody::{CustodyStore, CustodyUnit, ResealedKey, Resealing, WrappedKek, kek_in_force};
 pub use inspect::{Backend, Inspection, ServerFacts, TableFacts, inspect, migrate, open_to_look};
+pub use replicas::{Lease, Marks, Pulse, ReplicaStore, ReplicaUnit};
 pub use schema::{SchemaState, SchemaStep};
 pub use settings::{
     PasswordSource, PostgresHost, PostgresSettings, PostgresTls, StoreSettings, USUAL_CONNECTIONS, UrlFault,
@@ -155,7 +156,9 @@ impl std::fmt::Debug for KeyRow {
 }
 
 /// Everything that can be read without a unit of work, and the way to begin one.
-pub trait Store: BreakGlassStore + ReplicaStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store:
+    BreakGlassStore + CustodyStore + ReplicaStore + Send + Sync + std::fmt::Debug + 'static
+{
     /// Begins a unit of work that may write. Waits for the one before it.
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn UnitOfWork>, StoreError>>;
     /// The committed head.
@@ -178,7 +181,7 @@ pub trait Store: BreakGlassStore + ReplicaStore + Send + Sync + std::fmt::Debug 
 }
 
 /// One transaction. After any error only dropping it is left.
-pub trait UnitOfWork: BreakGlassUnit + ReplicaUnit + Send {
+pub trait UnitOfWork: BreakGlassUnit + CustodyUnit + ReplicaUnit + Send {
     /// The head, locked against other writers until the end.
     fn head(&mut self) -> BoxFuture<'_, Result<LogHead, StoreError>>;
     /// Takes each claim that is free; `false` where it was taken (also within `claims`). A claim stays taken until it
@@ -194,7 +197,7 @@ pub trait UnitOfWork: BreakGlassUnit + ReplicaUnit + Send {
         hashes: &'a [TileHash],
         head: &'a LogHead,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Inserts or replaces by `kid`.
+    /// Inserts it; one with the same `kid` gets its times, and keeps its seal and all else.
     fn put_key<'a>(&'a mut self, key: &'a KeyRow) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Deletes it if it is there.
     fn delete_key<'a>(&'a mut self, kid: &'a Kid) -> BoxFuture<'a, Result<(), StoreError>>;

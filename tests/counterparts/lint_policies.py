@@ -2,8 +2,8 @@
 
     lint_policies.py  < policies.json
 
-Standard input is an object: {"trust-…": a role's trust policy, any other name: a policy of an identity}. Each becomes a role
-of one template. Prints one JSON line: {name: [what the linter found, …]}.
+Standard input is an object: {"trust-…": a role's trust policy, "key-…": a KMS key's policy, any other name: a policy of an
+identity}. Each becomes a role, or a key, of one template. Prints one JSON line: {name: [what the linter found, …]}.
 """
 
 import json
@@ -18,7 +18,9 @@ ANYBODY = {
 }
 
 
-def role(name: str, policy: dict) -> dict:
+def resource(name: str, policy: dict) -> dict:
+    if name.startswith("key-"):
+        return {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": policy}}
     if name.startswith("trust-"):
         properties = {"AssumeRolePolicyDocument": policy}
     else:
@@ -33,13 +35,13 @@ def main() -> None:
     names = {f"Policy{place}": name for place, name in enumerate(policies)}
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Resources": {resource: role(name, policies[name]) for resource, name in names.items()},
+        "Resources": {place: resource(name, policies[name]) for place, name in names.items()},
     }
     found = {name: [] for name in policies}
     # Errors, warnings (an action that does not exist), and actions that do not go with their resource.
     for match in lint(json.dumps(template, indent=1), get_rules([], [], ["E", "W", "I3510"])):
-        resource = match.path[1] if match.path and len(match.path) > 1 else None
-        found.setdefault(names.get(resource, "template"), []).append(f"{match.rule.id} {match.message}")
+        place = match.path[1] if match.path and len(match.path) > 1 else None
+        found.setdefault(names.get(place, "template"), []).append(f"{match.rule.id} {match.message}")
     print(json.dumps(found))
 
 

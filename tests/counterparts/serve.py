@@ -58,7 +58,7 @@ def ministack(folder: str) -> None:
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
         LOG_LEVEL="WARNING",
-        SERVICES="s3,sts,iam",
+        SERVICES="s3,sts,iam,kms",
         S3_DATA_DIR=str(Path(folder, "s3")),
         STATE_DIR=str(Path(folder, "state")),
     )

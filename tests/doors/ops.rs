@@ -39,7 +39,8 @@ async fn metrics_have_every_step_and_no_subject() {
 async fn keys_are_neither_listed_nor_rotated_for_whoever_reaches_the_listener() {
     let world = World::start().await;
     let before = world.entries().await.len();
-    for request in [world.http.get(world.ops("/keys")), world.http.post(world.ops("/keys/rotate"))] {
+    let posts = ["/keys/rotate", "/keys/rotate-kek"].map(|path| world.http.post(world.ops(path)));
+    for request in posts.into_iter().chain([world.http.get(world.ops("/keys"))]) {
         assert_eq!(request.send().await.unwrap().status(), 401);
     }
     assert_eq!(world.entries().await.len(), before);

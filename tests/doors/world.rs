@@ -113,6 +113,16 @@ impl World {
     }
 
     pub async fn run(&mut self) {
+        self.running = Some(self.another().await);
+    }
+
+    /// Talks to `other` from now on.
+    pub fn switch(&mut self, other: &mut Running) {
+        std::mem::swap(self.running.as_mut().unwrap(), other);
+    }
+
+    /// Another broker, by the configuration as it is now.
+    pub async fn another(&self) -> Running {
         let settings = tidegate::config::load(&self.folder.path().join("tidegate.toml")).unwrap();
         let credentials = aws_credential_types::Credentials::new("AKIATEST", "secret", None, None, "test");
         let ports = Ports {
@@ -120,7 +130,7 @@ impl World {
             entropy: Arc::new(SystemEntropy::new()),
             aws_identity: AwsIdentity::Fixed(Box::new(credentials)),
         };
-        self.running = Some(server::start(settings, ports).await.unwrap());
+        server::start(settings, ports).await.unwrap()
     }
 
     /// The store of a broker that is down.

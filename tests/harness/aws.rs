@@ -89,6 +89,25 @@ impl Aws {
         answer
     }
 
+    /// A new symmetric key in KMS, which the broker's identity may use: its ARN.
+    pub(crate) fn kms_key(&self) -> String {
+        let answer = self.kms(&["create", "tidegate"]);
+        answer["arn"].as_str().unwrap().to_owned()
+    }
+
+    /// Switches it `enable`, `disable`, or takes the broker's permission away (`deny`).
+    pub(crate) fn kms_do(&self, what: &str, arn: &str) {
+        self.kms(&[what, arn]);
+    }
+
+    fn kms(&self, what: &[&str]) -> Value {
+        let (id, secret) = self.administrator();
+        let mut command = tools::python("kms_keys.py");
+        let (good, answer) = tools::ask(command.args([self.endpoint(), id, secret]).args(what), "");
+        assert!(good, "{what:?}: {answer}");
+        answer
+    }
+
     /// The role's credentials without a session policy: the control in every experiment.
     pub(crate) fn unscoped(&self) -> &Value {
         self.world.get("unscoped").unwrap()

@@ -59,6 +59,9 @@ pub(crate) struct Setup {
     env: Vec<(String, String)>,
     scheme: &'static str,
     tls: &'static str,
+    shared: Option<String>,
+    name: Option<&'static str>,
+    keys: String,
 }
 
 impl Setup {
@@ -76,6 +79,9 @@ impl Setup {
             env: Vec::new(),
             scheme: "http",
             tls: "",
+            shared: None,
+            name: None,
+            keys: "kek_file = \"kek\"".to_owned(),
         }
     }
 
@@ -179,6 +185,13 @@ impl Setup {
         self
     }
 
+    /// Replaces `[keys]`, and says who the broker is at AWS.
+    pub(crate) fn kek(mut self, lines: &str, identity: [(&'static str, String); 2]) -> Self {
+        lines.clone_into(&mut self.keys);
+        self.env.extend(identity.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// Replaces `[server.limits]`.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         lines.clone_into(&mut self.limits);
@@ -197,11 +210,24 @@ impl Setup {
         self
     }
 
+    /// The store that it shares with others.
+    pub(crate) fn shared(mut self, url: &str) -> Self {
+        self.shared = Some(url.to_owned());
+        self
+    }
+
+    /// What it calls itself, instead of where it listens: what replicas have in common.
+    pub(crate) fn named(mut self, issuer: &'static str) -> Self {
+        self.name = Some(issuer);
+        self
+    }
+
     /// Starts the broker and waits until it says that it is ready.
     pub(crate) fn start(self) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         self.lay_out(folder.path());
         let (server, store) = match self.store {
+            _ if self.shared.is_some() => (None, self.shared.clone().unwrap_or_default()),
             StoreKind::Sqlite => (None, "sqlite:tidegate.db".to_owned()),
             StoreKind::Postgres => {
                 let server = Postgres::builder().durable().start();
@@ -238,10 +264,11 @@ impl Setup {
 
     /// The public port is known before the start because it is part of the issuer's name.
     fn config(&self, port: u16, store: &str) -> String {
-        let Self { limits, tables, log_level, scheme, tls, .. } = self;
+        let Self { limits, tables, log_level, scheme, tls, keys, name, .. } = self;
+        let issuer = name.map_or_else(|| format!("{scheme}://127.0.0.1:{port}"), str::to_owned);
         format!(
             r#"[server]
-issuer = "{scheme}://127.0.0.1:{port}"
+issuer = "{issuer}"
 listen = "127.0.0.1:{port}"
 ops_listen = "127.0.0.1:0"
 {tls}
@@ -256,7 +283,7 @@ level = "{log_level}"
 url = "{store}"
 
 [keys]
-kek_file = "kek"
+{keys}
 
 [audit]
 origin = "broker.test/tidegate"
@@ -324,6 +351,22 @@ impl Broker {
     pub(crate) fn start_again(&mut self) {
         let (process, ops) = serve(self.folder.path(), &self.env).unwrap_or_else(|why| panic!("{why}"));
         (self.process, self.ops) = (Some(process), ops);
+    }
+
+    /// Why it does not start again in the same folder.
+    pub(crate) fn does_not_start(&self) -> String {
+        match serve(self.folder.path(), &self.env) {
+            Ok(_) => panic!("it started"),
+            Err(why) => why,
+        }
+    }
+
+    /// Replaces a part of the configuration file, which must be there; in force at the next start.
+    pub(crate) fn reconfigure(&self, old: &str, new: &str) {
+        let path = self.folder().join("tidegate.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{old:?} is not in\n{text}");
+        fs::write(&path, text.replacen(old, new, 1)).unwrap();
     }
 
     /// SIGHUP and the like.
@@ -400,7 +443,14 @@ impl Broker {
 
     /// `tidegate …` with this broker's folder as its working directory.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        tidegate(self.folder.path()).args(arguments).output().unwrap()
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The same, to be run; with the broker's own AWS identity.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = tidegate(self.folder.path());
+        command.args(arguments).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// The log verifies from the outside, with the verifier key alone.

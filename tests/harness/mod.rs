@@ -9,6 +9,7 @@ pub(crate) mod broker;
 pub(crate) mod certificates;
 pub(crate) mod chance;
 pub(crate) mod clients;
+pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod log;
@@ -21,6 +22,7 @@ pub(crate) mod sdk;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 pub(crate) mod web_identity;
+pub(crate) mod wire;
 
 pub(crate) use broker::{Broker, Setup, StoreKind, on_both_stores};
 pub(crate) use issuer::OidcProvider;

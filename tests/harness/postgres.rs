@@ -37,9 +37,24 @@ pub(crate) struct Builder {
     tls: bool,
     hba: Vec<String>,
     settings: Vec<String>,
+    env: Vec<(String, String)>,
+    /// The socket's folder and the port of the one that it stands by.
+    primary: Option<(PathBuf, u16)>,
 }
 
 impl Builder {
+    /// A copy of `primary` that follows it, until [`Postgres::promote`].
+    pub(crate) fn standby_of(mut self, primary: &Postgres) -> Self {
+        self.primary = Some((primary.file("s"), primary.port));
+        self
+    }
+
+    /// A variable of the server's environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Syncs what it commits, as a real one does. Otherwise it keeps its promises only while the machine runs.
     pub(crate) fn durable(mut self) -> Self {
         self.durable = true;
@@ -70,14 +85,16 @@ impl Builder {
         let user = User::of_server();
         let folder = tempfile::Builder::new().prefix("tidegate-pg-").tempdir().unwrap().keep();
         let watch = watch(&folder);
-        let mut server =
-            Postgres { user, folder, port: 0, process: None, watch, databases: AtomicU32::new(0) };
+        let (env, databases) = (self.env.clone(), AtomicU32::new(0));
+        let mut server = Postgres { user, folder, port: 0, process: None, watch, databases, env };
         let laid_out = server.lay_out(&self);
         laid_out.unwrap_or_else(|error| panic!("PostgreSQL's folder could not be made: {error}"));
         for _ in 0..TRIES {
             server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             if server.try_start() {
-                server.sql("postgres", &format!("CREATE ROLE {ROLE} LOGIN"));
+                if self.primary.is_none() {
+                    server.sql("postgres", &format!("CREATE ROLE {ROLE} LOGIN"));
+                }
                 return server;
             }
             assert!(server.log().contains("could not bind"), "PostgreSQL did not start:\n{}", server.log());
@@ -94,6 +111,7 @@ pub(crate) struct Postgres {
     process: Option<Child>,
     watch: Child,
     databases: AtomicU32,
+    env: Vec<(String, String)>,
 }
 
 impl Postgres {
@@ -103,7 +121,14 @@ impl Postgres {
     }
 
     pub(crate) fn builder() -> Builder {
-        Builder { durable: false, tls: false, hba: Vec::new(), settings: Vec::new() }
+        Builder {
+            durable: false,
+            tls: false,
+            hba: Vec::new(),
+            settings: Vec::new(),
+            env: Vec::new(),
+            primary: None,
+        }
     }
 
     /// On loopback, or `{folder}/s` for its Unix socket.
@@ -137,6 +162,20 @@ impl Postgres {
         let said = String::from_utf8_lossy(&done.stdout).trim_end().to_owned();
         assert!(done.status.success(), "{text}: {said}{}", String::from_utf8_lossy(&done.stderr));
         said
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&self) {
+        assert_eq!(self.sql("postgres", "SELECT pg_promote(true, 60)"), "t");
+    }
+
+    /// Has it ended by itself? Then it can be started again.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.process.as_mut().is_none_or(|process| process.try_wait().unwrap().is_some());
+        if ended && self.process.take().is_some() {
+            self.tell_watch("");
+        }
+        ended
     }
 
     /// Ends it well: open connections are told, nothing is lost.
@@ -199,9 +238,16 @@ impl Postgres {
 
     fn lay_out(&self, asked: &Builder) -> std::io::Result<()> {
         let data = self.folder.join("data");
-        copy_template(&self.user, &data)?;
-        fs::create_dir(self.folder.join("s"))?;
         let mut settings = asked.settings.clone();
+        match &asked.primary {
+            None => copy_template(&self.user, &data)?,
+            Some((socket, port)) => {
+                self.copy_running(socket, *port, &data)?;
+                let at = format!("host={} port={port} user=postgres", socket.display());
+                settings.push(format!("primary_conninfo = '{at} application_name=standby'"));
+            }
+        }
+        fs::create_dir(self.folder.join("s"))?;
         let mut hba = asked.hba.clone();
         hba.push("local all all trust".to_owned());
         if asked.tls {
@@ -231,10 +277,21 @@ impl Postgres {
         self.user.own(&self.folder)
     }
 
+    fn copy_running(&self, socket: &Path, port: u16, to: &Path) -> std::io::Result<()> {
+        self.user.own(&self.folder)?;
+        let mut command = self.user.command(&program("pg_basebackup"));
+        command.args(["-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(to);
+        command.arg("-h").arg(socket).arg("-p").arg(port.to_string()).current_dir("/");
+        let done = command.output()?;
+        assert!(done.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&done.stderr));
+        fs::write(to.join("standby.signal"), "")
+    }
+
     fn try_start(&mut self) -> bool {
         let _ = fs::remove_file(self.folder.join("data/postmaster.pid"));
         let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
         let mut command = self.user.command(&program("postgres"));
+        command.envs(self.env.iter().cloned());
         command.arg("-D").arg(self.folder.join("data")).arg("-p").arg(self.port.to_string());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir("/");
         let mut process = command.process_group(0).spawn().unwrap();

@@ -1,6 +1,7 @@
 //! A relay in front of an AWS stand-in that writes down what passes: who called how often is counted by neither side.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,12 +24,19 @@ struct Way {
     hold: Duration,
     client: reqwest::Client,
     actions: Mutex<Vec<String>>,
+    cut: AtomicBool,
 }
 
 impl Relay {
     /// Passes everything on to `to`, each call after `hold`: as slow as a call across the world.
     pub(crate) async fn start(to: &str, hold: Duration) -> Self {
-        let way = Way { to: to.to_owned(), hold, client: http::client(), actions: Mutex::default() };
+        let way = Way {
+            to: to.to_owned(),
+            hold,
+            client: http::client(),
+            actions: Mutex::default(),
+            cut: AtomicBool::new(false),
+        };
         let way = Arc::new(way);
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -39,6 +47,11 @@ impl Relay {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From then on nothing passes, or everything does again.
+    pub(crate) fn cut(&self, cut: bool) {
+        self.way.cut.store(cut, Ordering::Relaxed);
     }
 
     /// How often that action was called so far.
@@ -56,7 +69,12 @@ async fn pass_on(
     body: Bytes,
 ) -> Response {
     let action = url::form_urlencoded::parse(&body).find(|(name, _)| name == "Action");
-    let action = action.map_or_else(|| uri.path().to_owned(), |(_, value)| value.into_owned());
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).map(str::to_owned);
+    let action = action.map(|(_, value)| value.into_owned()).or(target);
+    let action = action.unwrap_or_else(|| uri.path().to_owned());
+    if way.cut.load(Ordering::Relaxed) {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
     way.actions.lock().unwrap().push(action);
     tokio::time::sleep(way.hold).await;
     let request = way.client.request(method, format!("{}{uri}", way.to)).headers(headers).body(body);

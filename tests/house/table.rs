@@ -12,6 +12,7 @@ const ROOMS: &[&str] = &[
     "principal",
     "grants",
     "keys",
+    "custody",
     "audit",
     "policy",
     "issuance",
@@ -66,11 +67,16 @@ const RULES: &[Rule] = &[
     Rule { pure: true, ..rule("grants", &[]) },
     rule("keys", &[]),
     service("keys::service"),
+    // Between the pure keys and their service: it calls AWS KMS and keeps what KMS wrapped.
+    Rule {
+        never: &["store::sqlite", "store::postgres", "keys::service"],
+        ..rule("custody", &["keys", "store", "grants::Region"])
+    },
     rule("federation", &[]),
     // The log's format outlives the names in the rooms that write to it.
     rule("audit", &["keys"]),
     Rule { never: BACKENDS, ..rule("audit::service", &["keys", "store", "locks"]) },
-    Rule { never: BACKENDS, ..rule("audit::submission", &["store", "locks"]) },
+    Rule { never: BACKENDS, ..rule("audit::submission", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
@@ -127,6 +133,8 @@ const RULES: &[Rule] = &[
                 "breakglass",
                 "notify",
                 "exchange::RateSettings",
+                "custody::KekSource",
+                "custody::KmsKey",
                 "store::StoreSettings",
                 "store::PostgresSettings",
                 "store::PostgresTls",

@@ -1,4 +1,4 @@
-//! The policies in `docs/aws.md` are what a reader copies into IAM: a linter has nothing to say about them, and an IAM that
+//! The policies in `docs/aws.md` and `docs/operations.md` are what a reader copies into IAM: a linter has nothing to say about them, and an IAM that
 //! enforces them lets the broker in and nobody else.
 
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::harness::aws::{Aws, Read};
 use crate::harness::{Broker, OidcProvider, Setup, log, tools};
 
-const PAGE: &str = include_str!("../../docs/aws.md");
+const PAGES: [&str; 2] = [include_str!("../../docs/aws.md"), include_str!("../../docs/operations.md")];
 const MARK: &str = "<!-- policy: ";
 /// `external_id` in the page's trust policy.
 const EXTERNAL_ID: &str = "replace-with-your-own-external-id";
 
-/// Every policy of the page under its mark.
+/// Every policy of the pages under its mark.
 fn policies() -> BTreeMap<String, Value> {
     let policy = |part: &str| {
         let (name, rest) = part.split_once(" -->").unwrap();
@@ -21,7 +21,7 @@ fn policies() -> BTreeMap<String, Value> {
         let (block, _) = block.unwrap_or_else(|| panic!("no block of JSON after {name}"));
         (name.to_owned(), serde_json::from_str(block).unwrap_or_else(|why| panic!("{name}: {why}")))
     };
-    PAGE.split(MARK).skip(1).map(policy).collect()
+    PAGES.iter().flat_map(|page| page.split(MARK).skip(1)).map(policy).collect()
 }
 
 /// What cfn-lint found, by name.
@@ -38,7 +38,14 @@ fn a_linter_has_nothing_to_say_about_the_documented_policies() {
     let names: Vec<_> = policies.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["broker-assume-role", "broker-end-sessions", "trust-assume-role", "trust-web-identity"]
+        [
+            "broker-assume-role",
+            "broker-end-sessions",
+            "broker-kms",
+            "key-broker",
+            "trust-assume-role",
+            "trust-web-identity"
+        ]
     );
     let found = lint(&policies);
     assert!(found.values().all(Vec::is_empty), "{found:?}");
@@ -58,6 +65,8 @@ fn the_linter_finds_each_planted_mistake() {
         ("broker-assume-role", "/Statement/0/Action/1", json!("sts:TagSesion"), "tagsesion"),
         ("broker-assume-role", "/Statement/0/Resource/0", json!("arn:aws:s3:::orders"), "resource"),
         ("broker-end-sessions", "/Statement/0/Action/1", json!("iam:PutRolePolicies"), "putrolepolicies"),
+        ("broker-kms", "/Statement/0/Action/0", json!("kms:Encript"), "encript"),
+        ("key-broker", "/Statement/1/Principal", json!({ "AWS": "tidegate" }), "tidegate"),
         ("broker-end-sessions", "/Version", json!("2012-10-18"), "2012-10-18"),
     ];
     let planted = mistakes.iter().enumerate().map(|(number, (name, place, wrong, _))| {

@@ -39,15 +39,12 @@ async fn verify(broker: &Broker) -> (bool, String) {
 /// While the broker runs, as `docs/operations.md` says.
 fn back_up(broker: &Broker, name: &str) {
     let to = broker.folder().join(name);
-    match broker.postgres() {
-        None => {
-            let database = broker.folder().join("tidegate.db");
-            must(Command::new("sqlite3").arg(database).arg(format!("VACUUM INTO '{}'", to.display())));
-        }
-        Some(_) => {
-            let mut dump = pg(broker, "pg_dump");
-            must(dump.args(["--format=custom", "--dbname", &database(broker), "--file"]).arg(to));
-        }
+    if broker.postgres().is_some() {
+        let mut dump = pg(broker, "pg_dump");
+        must(dump.args(["--format=custom", "--dbname", &database(broker), "--file"]).arg(to));
+    } else {
+        let database = broker.folder().join("tidegate.db");
+        must(Command::new("sqlite3").arg(database).arg(format!("VACUUM INTO '{}'", to.display())));
     }
 }
 

@@ -105,6 +105,22 @@ async fn checkpoints_of_replicas_never_fork() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_that_starts_while_another_appends_finds_the_log_whole() {
+    let bench = Bench::new();
+    let store = bench.store().await;
+    let log = bench.log_on(Arc::clone(&store)).await;
+    let appending = tokio::spawn(async move {
+        loop {
+            fill(&log, 20).await;
+        }
+    });
+    for _ in 0..30 {
+        bench.log_on(Arc::clone(&store)).await;
+    }
+    appending.abort();
+}
+
 #[tokio::test]
 async fn a_claim_that_one_replica_took_is_taken_for_all() {
     let bench = Bench::new();

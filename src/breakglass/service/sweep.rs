@@ -115,6 +115,12 @@ impl BreakGlass {
     /// Puts everything that is open in mind: a broker that was just started must be able to stop it while the store is
     /// sick. Call it once, at the start.
     pub async fn remember_open(&self) -> Result<(), StoreError> {
+        self.read_open().await.map(drop)
+    }
+
+    /// Which they are.
+    async fn read_open(&self) -> Result<BTreeSet<ElevationId>, StoreError> {
+        let mut all = BTreeSet::new();
         let states = BTreeSet::from([StateName::Requested, StateName::Approved, StateName::Active]);
         let mut before = None;
         loop {
@@ -123,10 +129,11 @@ impl BreakGlass {
             let page = self.services.store.elevations(query).await?;
             for elevation in &page {
                 self.keep_in_mind(elevation);
+                all.insert(elevation.id);
             }
             before = page.last().map(|elevation| elevation.id);
             if u32::try_from(page.len()).unwrap_or(u32::MAX) < PAGE {
-                return Ok(());
+                return Ok(all);
             }
         }
     }
@@ -138,9 +145,9 @@ impl BreakGlass {
             return Ok(());
         }
         let before = self.open_in_mind();
-        self.remember_open().await?;
-        for known in before {
-            // Those that are still open are as new as the pages just read; the others are over by now.
+        let open = self.read_open().await?;
+        // The others are over by now.
+        for known in before.into_iter().filter(|known| !open.contains(&known.id)) {
             if let Some(newest) = self.services.store.elevation(known.id).await? {
                 self.keep_in_mind(&newest);
             }

@@ -3,15 +3,6 @@
 use super::*;
 
 #[test]
-fn key_custody_that_does_not_exist_yet_says_so() {
-    refuses(&[(
-        with("kek_file = \"kek\"", "kek_kms = \"arn:aws:kms:x\""),
-        "AWS KMS is not supported yet",
-        "kek_file",
-    )]);
-}
-
-#[test]
 fn keys_are_sealed_rotated_and_published_ahead() {
     let keys = |lines: &str| with("kek_file = \"kek\"", &format!("kek_file = \"kek\"\n{lines}"));
     refuses(&[

@@ -10,6 +10,7 @@ use crate::breakglass::service::{Approve, BreakGlass, NewRequest, Services as Br
 use crate::breakglass::{self, Elevation};
 use crate::claims::Profile;
 use crate::clock::{Clock, Heard, HighWater, ManualClock, Moment};
+use crate::custody::Custody;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::exchange::{
     Arc, BTreeSet, Exchange, ExchangeError, ExchangeRequest, Issued, JwtIssuer, OpenCredential,
@@ -310,8 +311,9 @@ fn entropy() -> Arc<dyn Entropy> {
 
 async fn log(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> AuditLog {
     let kek = Kek::from_bytes(&[7; 32]).unwrap();
+    let custody = Custody::of(Arc::clone(store), kek, Arc::clone(entropy)).await;
     let signer =
-        open_or_create_log_signer(&**store, &kek, "t.example/log", &**clock, &**entropy).await.unwrap();
+        open_or_create_log_signer(&**store, &custody, "t.example/log", &**clock, &**entropy).await.unwrap();
     AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await.unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! Can this process issue? Store writable, signing key present, at least one issuer's keys known.
+//! Can this process issue? Store writable, signing key present, every kept key at hand, at least one issuer's keys known.
 
 use std::sync::Arc;
 
@@ -20,12 +20,15 @@ pub struct Readiness {
 
 /// The answer of `/readyz`.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own for whoever reads the answer")]
 pub(super) struct Report {
     pub(super) ready: bool,
     store_writable: bool,
     /// Does it know what other replicas have changed?
     store_heard: bool,
     signing_key: bool,
+    /// Every kept key is at hand: none is sealed under a key-encryption key that this replica lacks.
+    keys_current: bool,
     issuers_known: usize,
     issuers: usize,
 }
@@ -41,9 +44,11 @@ impl Readiness {
         let store_writable = self.audit.probe().await.is_ok();
         let store_heard = self.heard.is_fresh();
         let signing_key = self.ring.signer(at).is_some();
+        let keys_current = self.ring.is_current();
         let issuers_known = health.iter().filter(|issuer| issuer.usable).count();
-        let ready = store_writable && store_heard && signing_key && issuers_known > 0;
-        Report { ready, store_writable, store_heard, signing_key, issuers_known, issuers: health.len() }
+        let ready = store_writable && store_heard && signing_key && keys_current && issuers_known > 0;
+        let issuers = health.len();
+        Report { ready, store_writable, store_heard, signing_key, keys_current, issuers_known, issuers }
     }
 
     /// Sets the gauges that are read and not counted.

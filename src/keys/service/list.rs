@@ -3,8 +3,8 @@
 use super::times_of;
 use crate::clock::Moment;
 use crate::ids::Kid;
-use crate::keys::KeyTimes;
 use crate::keys::schedule;
+use crate::keys::{KekId, KeyTimes};
 use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
 
 /// One key as listed, from the store alone: listing needs no key-encryption key.
@@ -17,6 +17,9 @@ pub struct ListedKey {
     pub algorithm: String,
     /// `next`, `signing`, `retired` (still published) or `gone`.
     pub state: &'static str,
+    /// The id of the key-encryption key that seals its private half.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kek: Option<KekId>,
     pub created_at: Moment,
     pub active_from: Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +48,7 @@ fn listed(row: KeyRow, signer: Option<&Kid>, at: Moment) -> ListedKey {
         KeyPurpose::Token => "retired",
     };
     ListedKey {
+        kek: row.sealed_under(),
         kid: row.kid,
         purpose: row.purpose.as_str(),
         algorithm: row.algorithm,

@@ -5,9 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
+use crate::custody::{Custody, CustodyError};
 use crate::entropy::Entropy;
 use crate::ids::Kid;
-use crate::keys::{Kek, KeyError, NoteSigner};
+use crate::keys::{Kek, KekRing, KeyError, NoteSigner};
 use crate::store::{KeyPurpose, KeyRow, Store, StoreError};
 
 /// The log's key could not be opened or made.
@@ -16,6 +17,9 @@ pub enum LogKeyError {
     /// Storage.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What it is sealed under is not at hand.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
     /// The key does not open or cannot be made.
     #[error("the log's key: {0}")]
     Key(#[from] KeyError),
@@ -40,26 +44,34 @@ pub enum LogKeyError {
 /// Opens the log's key, or makes it when the log is empty. Its name is `origin` for ever.
 pub async fn open_or_create_log_signer(
     store: &dyn Store,
-    kek: &Kek,
+    custody: &Custody,
     origin: &str,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
 ) -> Result<NoteSigner, LogKeyError> {
     if let Some(row) = kept(store).await? {
-        return open(&row, kek, origin);
+        return open(&row, &custody.ring(), origin);
     }
+    let size = store.head().await?.size;
+    if size > 0 {
+        return Err(LogKeyError::KeyLost(size));
+    }
+    // Before the unit of work: AWS KMS may be asked, and nobody shall wait for that.
+    let kek = custody.first(clock.now()).await?;
     let mut work = store.begin().await?;
     let size = work.head().await?.size;
     // Another replica may have begun the same empty store: under the head's lock one of them makes the key.
     if let Some(row) = log_key(work.keys().await?)? {
-        return open(&row, kek, origin);
+        drop(work);
+        custody.look(std::slice::from_ref(&row)).await?;
+        return open(&row, &custody.ring(), origin);
     }
     if size > 0 {
         return Err(LogKeyError::KeyLost(size));
     }
     let private = NoteSigner::generate_pkcs8()?;
     let signer = NoteSigner::from_pkcs8(origin, &private)?;
-    let row = row(&signer, &private, kek, clock, entropy)?;
+    let row = row(&signer, &private, &kek, clock, entropy)?;
     work.put_key(&row).await?;
     work.commit().await?;
     Ok(signer)
@@ -77,13 +89,13 @@ fn log_key(mut rows: Vec<KeyRow>) -> Result<Option<KeyRow>, LogKeyError> {
     }
 }
 
-fn open(row: &KeyRow, kek: &Kek, origin: &str) -> Result<NoteSigner, LogKeyError> {
+fn open(row: &KeyRow, keks: &KekRing, origin: &str) -> Result<NoteSigner, LogKeyError> {
     // The row is named `origin+key id`, and the seal holds the row to its name.
     let kept = row.kid.as_str().rsplit_once('+').map_or("", |(name, _)| name);
     if kept != origin {
         return Err(LogKeyError::OriginChanged { kept: kept.to_owned(), configured: origin.to_owned() });
     }
-    let private = kek.open(KeyPurpose::Log.as_str(), &row.kid, &row.sealed_private)?;
+    let private = keks.open(KeyPurpose::Log.as_str(), &row.kid, &row.sealed_private)?;
     let signer = NoteSigner::from_pkcs8(origin, &private)?;
     if signer.identity() == row.kid.as_str() { Ok(signer) } else { Err(KeyError::Sealed.into()) }
 }

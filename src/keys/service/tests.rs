@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::SystemEntropy;
+use crate::keys::Kek;
 use crate::keys::PublicJwk;
 
 const ORIGIN: &str = "broker.example.com/tidegate";
@@ -14,7 +15,7 @@ struct House {
     dir: tempfile::TempDir,
     store: Arc<dyn Store>,
     audit: AuditLog,
-    kek: Arc<Kek>,
+    custody: Arc<Custody>,
     clock: Arc<ManualClock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -26,11 +27,12 @@ impl House {
         let store = crate::store::open(&url).await.unwrap();
         let clock = Arc::new(ManualClock::at(Moment::from_unix_seconds(1_800_000_000)));
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let kek = Arc::new(Kek::from_bytes(&[9; 32]).unwrap());
-        let signer = open_or_create_log_signer(&*store, &kek, ORIGIN, &*clock, &*entropy).await.unwrap();
+        let kek = Kek::from_bytes(&[9; 32]).unwrap();
+        let custody = Arc::new(Custody::of(Arc::clone(&store), kek, Arc::clone(&entropy)).await);
+        let signer = open_or_create_log_signer(&*store, &custody, ORIGIN, &*clock, &*entropy).await.unwrap();
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
         let audit = AuditLog::start(Arc::clone(&store), signer, shared, Arc::clone(&entropy)).await.unwrap();
-        Self { dir, store, audit, kek, clock, entropy }
+        Self { dir, store, audit, custody, clock, entropy }
     }
 
     fn settings(algorithm: SigningAlgorithm) -> Settings {
@@ -38,13 +40,14 @@ impl House {
         Settings { algorithm, schedule, rsa_key: None }
     }
 
-    async fn start_with(&self, kek: &Arc<Kek>, settings: Settings) -> Result<KeyService, KeyServiceError> {
-        let (store, audit, kek) = (Arc::clone(&self.store), self.audit.clone(), Arc::clone(kek));
-        KeyService::start(store, audit, kek, settings, &*self.clock, Arc::clone(&self.entropy)).await
+    async fn start_with(&self, settings: Settings) -> Result<KeyService, KeyServiceError> {
+        let (store, audit, custody) =
+            (Arc::clone(&self.store), self.audit.clone(), Arc::clone(&self.custody));
+        KeyService::start(store, audit, custody, settings, &*self.clock, Arc::clone(&self.entropy)).await
     }
 
     async fn start(&self) -> KeyService {
-        self.start_with(&self.kek, Self::settings(SigningAlgorithm::Es256)).await.unwrap()
+        self.start_with(Self::settings(SigningAlgorithm::Es256)).await.unwrap()
     }
 
     async fn pass(&self, keys: &KeyService, span: Duration) {
@@ -69,22 +72,10 @@ impl House {
 }
 
 #[tokio::test]
-async fn another_key_encryption_key_starts_nothing() {
-    let house = House::new().await;
-    house.start().await;
-    let other = Arc::new(Kek::from_bytes(&[8; 32]).unwrap());
-    let refusal = house.start_with(&other, House::settings(SigningAlgorithm::Es256)).await.unwrap_err();
-    assert!(matches!(refusal, KeyServiceError::Kept { source: KeyError::Sealed, .. }), "{refusal}");
-    let signer =
-        open_or_create_log_signer(&*house.store, &other, ORIGIN, &*house.clock, &*house.entropy).await;
-    assert!(matches!(signer, Err(LogKeyError::Key(KeyError::Sealed))));
-}
-
-#[tokio::test]
 async fn a_log_keeps_its_key_and_refuses_another_origin() {
     let house = House::new().await;
     let open = async |origin| {
-        open_or_create_log_signer(&*house.store, &house.kek, origin, &*house.clock, &*house.entropy).await
+        open_or_create_log_signer(&*house.store, &house.custody, origin, &*house.clock, &*house.entropy).await
     };
     assert_eq!(open(ORIGIN).await.unwrap().verifier_key(), open(ORIGIN).await.unwrap().verifier_key());
     let refusal = open("elsewhere.example.com").await.unwrap_err();
@@ -102,7 +93,8 @@ async fn a_log_whose_key_is_gone_gets_no_new_one() {
     work.delete_key(&row.kid).await.unwrap();
     work.commit().await.unwrap();
     let signer =
-        open_or_create_log_signer(&*house.store, &house.kek, ORIGIN, &*house.clock, &*house.entropy).await;
+        open_or_create_log_signer(&*house.store, &house.custody, ORIGIN, &*house.clock, &*house.entropy)
+            .await;
     assert!(matches!(signer, Err(LogKeyError::KeyLost(_))));
 }
 
@@ -161,7 +153,7 @@ async fn a_stolen_key_is_unpublished_at_once() {
 async fn another_algorithm_is_announced_and_not_sprung_on_verifiers() {
     let house = House::new().await;
     let first = house.signer(&house.start().await);
-    let keys = house.start_with(&house.kek, House::settings(SigningAlgorithm::EdDsa)).await.unwrap();
+    let keys = house.start_with(House::settings(SigningAlgorithm::EdDsa)).await.unwrap();
     assert_eq!(house.signer(&keys), first);
     house.pass(&keys, AHEAD).await;
     let signer = keys.ring().signer(house.clock.now()).unwrap();
@@ -179,7 +171,7 @@ async fn an_imported_key_signs_until_the_file_holds_another() {
     let settings =
         Settings { rsa_key: Some(RsaKey::File(path.clone())), ..House::settings(SigningAlgorithm::Rs256) };
     std::fs::write(&path, pem(include_bytes!("../testdata/throwaway-rsa-2048.p8"))).unwrap();
-    let keys = house.start_with(&house.kek, settings).await.unwrap();
+    let keys = house.start_with(settings).await.unwrap();
     let first = house.signer(&keys);
     house.pass(&keys, HOUR * 3).await;
     assert_eq!(house.signer(&keys), first);

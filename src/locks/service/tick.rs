@@ -45,8 +45,8 @@ impl LockBook {
             return true;
         }
         let Ok(request_id) = RequestId::new(at, self.entropy.as_ref()) else { return false };
-        let (shelf, id) = (Arc::clone(&self.shelf), lock.id);
-        let still_there = StillTrue::new(move |_| shelf.find(id).is_some());
+        let (book, id) = (Arc::clone(&self.shelf), lock.id);
+        let still_there = StillTrue::new(move |_| book.find(id).is_some());
         let ended = words::ended(request_id, lock, at).only_if(still_there);
         if !self.write(&ended).await.unwrap_or(false) {
             return false;

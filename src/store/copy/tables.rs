@@ -133,13 +133,18 @@ pub(in crate::store) const STATE: &[Table] = &[
     },
     Table { name: "lock", columns: &[text("id"), number("until"), text("facts")], key: 1 },
     OUTBOX,
-    Table { name: "revoked_token", columns: &[text("jti"), number("until")], key: 1 },
     Table { name: "policy_set", columns: &[bytes("digest"), text("text")], key: 1 },
+    Table {
+        name: "wrapped_kek",
+        columns: &[bytes("id"), text("kms_key"), bytes("wrapped"), number("created_at")],
+        key: 1,
+    },
+    Table { name: "revoked_token", columns: &[text("jti"), number("until")], key: 1 },
     Table { name: "high_water", columns: &[number("id"), number("at")], key: 1 },
 ];
 
-/// What is not copied, because it says nothing: the row that readiness writes, who does which work just now, and what each
-/// database keeps for itself.
+/// What is not copied, because it says nothing: the row that readiness writes, who does what for all at the moment, and what
+/// each database keeps for itself.
 #[cfg(test)]
 pub(in crate::store) const NOT_COPIED: &[&str] = &["probe", "lease", "_sqlx_migrations", "sqlite_sequence"];
 

@@ -10,12 +10,13 @@ use super::tables::{Kind, NOT_COPIED, Value};
 use super::*;
 use crate::audit::merkle::{Peaks, leaf_hash};
 use crate::ids::{IssuerName, Kid};
+use crate::keys::KekId;
 use crate::locks::LockTarget;
 use crate::secret::Fingerprint;
 use crate::store::fixture::Postgres;
 use crate::store::samples::{self, AT, seconds};
 use crate::store::{
-    AnswerRow, KeyPurpose, KeyRow, LogRow, ReplayClaim, RevokedToken, Store, TileHash, open_with,
+    AnswerRow, KeyPurpose, KeyRow, LogRow, ReplayClaim, RevokedToken, Store, TileHash, WrappedKek, open_with,
 };
 
 const ENTRY_COUNT: u64 = 1_300;
@@ -88,8 +89,11 @@ async fn fill(store: &dyn Store) {
     unit.put_lock(&samples::lock(LockTarget::All, AT, None)).await.unwrap();
     let messages = [1, 1, 2].map(|hook| samples::message(samples::hook(hook), &open));
     unit.put_messages(&messages).await.unwrap();
-    unit.put_policy_set(&Fingerprint::of(b"policies"), "permit\t(principal, action, resource);\n").await.unwrap();
     unit.put_revoked(&RevokedToken { jti: "jti\twith tab".to_owned(), until: AT }).await.unwrap();
+    unit.put_policy_set(&Fingerprint::of(b"policy"), "permit (\t\"\\\");").await.unwrap();
+    let kms_key = "arn:aws:kms:eu-central-1:123456789012:key/1".to_owned();
+    let id = KekId::from_bytes([7; 8]);
+    unit.put_wrapped_kek(&WrappedKek { id, kms_key, wrapped: vec![0, 255], created_at: AT }).await.unwrap();
     unit.commit().await.unwrap();
     // The last message arrives: its number must not be given to another.
     store.message_failed(1, AT.plus(seconds(9))).await.unwrap();

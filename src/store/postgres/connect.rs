@@ -175,7 +175,8 @@ impl Dialer {
             return refused("the database's encoding is not UTF8");
         }
         let is_durable = flag("fsync")? && flag("whole_pages")?;
-        if !is_durable && !self.settings.trust_server_durability {
+        // On this machine it is a developer's or a test's: said loudly at each start, and let pass.
+        if !is_durable && !self.settings.trust_server_durability && !self.settings.host.is_local() {
             return refused(
                 "it runs with `fsync` or `full_page_writes` off: a crash would lose records of credentials that were \
                  delivered; `trust_server_durability` is for storage that needs neither",

@@ -3,6 +3,7 @@
 
 mod breakglass;
 mod connect;
+mod custody;
 mod end;
 mod inspect;
 mod pool;
@@ -84,8 +85,8 @@ impl PostgresStore {
 fn say_what_can_be_lost(server: &Server) {
     if !server.is_durable {
         tracing::warn!(
-            "PostgreSQL runs with `fsync` or `full_page_writes` off, which `trust_server_durability` lets pass: unless \
-             its storage makes up for that, a crash loses records of credentials that were delivered"
+            "PostgreSQL runs with `fsync` or `full_page_writes` off: unless its storage makes up for that, a crash loses \
+             records of credentials that were delivered"
         );
     }
     if server.standbys.is_empty() {

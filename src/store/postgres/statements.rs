@@ -20,9 +20,8 @@ pub(super) const KEYS: &str = "SELECT kid, purpose, algorithm, sealed_private, p
      retired_at, published_until FROM signing_key ORDER BY created_at, kid";
 pub(super) const PUT_KEY: &str = "INSERT INTO signing_key (kid, purpose, algorithm, sealed_private, public, created_at, \
      active_from, retired_at, published_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-     ON CONFLICT (kid) DO UPDATE SET purpose = excluded.purpose, algorithm = excluded.algorithm, \
-     sealed_private = excluded.sealed_private, public = excluded.public, created_at = excluded.created_at, \
-     active_from = excluded.active_from, retired_at = excluded.retired_at, published_until = excluded.published_until";
+     ON CONFLICT (kid) DO UPDATE SET active_from = excluded.active_from, retired_at = excluded.retired_at, \
+     published_until = excluded.published_until";
 pub(super) const DELETE_KEY: &str = "DELETE FROM signing_key WHERE kid = $1";
 pub(super) const INSERT_ENTRIES: &str = "INSERT INTO log_entry (idx, leaf_hash, body) \
      SELECT $1 + n - 1, leaf_hash, body \

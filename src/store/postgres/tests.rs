@@ -4,6 +4,7 @@ mod access;
 mod damage;
 mod outage;
 mod races;
+mod replicas;
 
 use std::time::Duration;
 

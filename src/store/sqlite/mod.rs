@@ -4,6 +4,7 @@
 mod breakglass;
 mod checkpoint;
 mod claims;
+mod custody;
 mod end;
 mod files;
 mod inspect;

@@ -16,6 +16,7 @@ fn migrations() -> Vec<Migration> {
         migration(1, "first", include_str!("migrations/0001_first.sql")),
         migration(2, "claims by end", include_str!("migrations/0002_claims_by_end.sql")),
         migration(3, "replicas (serves 2)", include_str!("migrations/0003_replicas.sql")),
+        migration(4, "wrapped keks (serves 2)", include_str!("migrations/0004_wrapped_keks.sql")),
     ]
 }
 

@@ -27,8 +27,10 @@ pub(super) const LEAF_HASHES: &str =
 pub(super) const NODE_HASHES: &str =
     "SELECT idx, hash FROM log_node WHERE idx >= ?1 AND idx < ?2 AND level = ?3 ORDER BY idx";
 pub(super) const KEYS: &str = "SELECT * FROM signing_key ORDER BY created_at, kid";
-pub(super) const PUT_KEY: &str = "INSERT OR REPLACE INTO signing_key (kid, purpose, algorithm, sealed_private, \
-     public, created_at, active_from, retired_at, published_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+pub(super) const PUT_KEY: &str = "INSERT INTO signing_key (kid, purpose, algorithm, sealed_private, public, \
+     created_at, active_from, retired_at, published_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+     ON CONFLICT (kid) DO UPDATE SET active_from = excluded.active_from, retired_at = excluded.retired_at, \
+     published_until = excluded.published_until";
 pub(super) const DELETE_KEY: &str = "DELETE FROM signing_key WHERE kid = ?1";
 pub(super) const CLAIMS: &str = "SELECT until, token FROM replay_claim";
 pub(super) const ENDED: &str =

@@ -7,9 +7,9 @@ use super::*;
 async fn replicas(house: &House, count: usize) -> Vec<KeyService> {
     let logs = join_all((0..count).map(|_| house.another_log())).await;
     let start = |audit| {
-        let (store, kek, settings) =
-            (Arc::clone(&house.store), Arc::clone(&house.kek), House::settings(SigningAlgorithm::Es256));
-        KeyService::start(store, audit, kek, settings, &*house.clock, Arc::clone(&house.entropy))
+        let (store, custody) = (Arc::clone(&house.store), Arc::clone(&house.custody));
+        let settings = House::settings(SigningAlgorithm::Es256);
+        KeyService::start(store, audit, custody, settings, &*house.clock, Arc::clone(&house.entropy))
     };
     join_all(logs.into_iter().map(start)).await.into_iter().map(Result::unwrap).collect()
 }
@@ -17,7 +17,8 @@ async fn replicas(house: &House, count: usize) -> Vec<KeyService> {
 impl House {
     async fn another_log(&self) -> AuditLog {
         let signer =
-            open_or_create_log_signer(&*self.store, &self.kek, ORIGIN, &*self.clock, &*self.entropy).await;
+            open_or_create_log_signer(&*self.store, &self.custody, ORIGIN, &*self.clock, &*self.entropy)
+                .await;
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         AuditLog::start(Arc::clone(&self.store), signer.unwrap(), clock, Arc::clone(&self.entropy))
             .await
@@ -44,7 +45,7 @@ async fn three_that_begin_an_empty_store_make_one_log_key() {
     work.delete_key(&row.kid).await.unwrap();
     work.commit().await.unwrap();
     let open =
-        || open_or_create_log_signer(&*house.store, &house.kek, ORIGIN, &*house.clock, &*house.entropy);
+        || open_or_create_log_signer(&*house.store, &house.custody, ORIGIN, &*house.clock, &*house.entropy);
     let (one, two, three) = tokio::join!(open(), open(), open());
     let [one, two, three] = [one, two, three].map(|signer| signer.unwrap().verifier_key());
     assert!(one == two && two == three);

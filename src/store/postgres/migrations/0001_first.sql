@@ -51,6 +51,14 @@ CREATE TABLE signing_key (
     published_until bigint
 );
 
+-- Key-encryption keys that AWS KMS has wrapped, as long as a kept key may be sealed under them. `wrapped` opens only at KMS.
+CREATE TABLE wrapped_kek (
+    id         bytea PRIMARY KEY CHECK (octet_length(id) = 8),
+    kms_key    text COLLATE "C" NOT NULL,
+    wrapped    bytea NOT NULL,
+    created_at bigint NOT NULL
+);
+
 CREATE TABLE probe (
     id    smallint PRIMARY KEY CHECK (id = 1),
     count integer NOT NULL

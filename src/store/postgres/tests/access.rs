@@ -116,8 +116,12 @@ async fn a_server_that_could_lose_or_garble_what_it_has_is_refused() {
     let server = Postgres::start();
     let database = server.database();
     let strict = PostgresSettings { trust_server_durability: false, ..server.postgres_settings(&database) };
-    let refused = PostgresStore::open(strict).await.unwrap_err();
+    // The resolver's short form of 127.0.0.1, which to us is a name like any other.
+    let elsewhere =
+        PostgresSettings { host: PostgresHost::Tcp("127.1".to_owned(), server.port()), ..strict.clone() };
+    let refused = PostgresStore::open(elsewhere).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Refused(why) if why.contains("`fsync`")), "{refused}");
+    PostgresStore::open(strict).await.unwrap();
     server.sql("postgres", "CREATE DATABASE odd OWNER tidegate ENCODING 'SQL_ASCII' TEMPLATE template0");
     let refused = PostgresStore::open(server.postgres_settings("odd")).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Refused(why) if why.contains("UTF8")), "{refused}");

@@ -99,8 +99,10 @@ impl SqliteUnit {
             .bind(lock.id.to_string())
             .bind(lock.until.map(Moment::unix_millis))
             .bind(to_json(lock, "a lock")?);
-        self.run(query).await?;
-        self.move_mark(Moved::Locks).await
+        match self.run(query).await? {
+            0 => Ok(()),
+            _ => self.move_mark(Moved::Locks).await,
+        }
     }
 
     pub(super) async fn remove_lock(&mut self, id: &LockId) -> Result<(), StoreError> {
