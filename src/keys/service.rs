@@ -323,10 +323,16 @@ impl KeyService {
     }
 
     async fn promote(&self, row: KeyRow, kept: &Kept, at: Moment) -> Result<(), KeyServiceError> {
-        let event = Event::KeyActivated { kid: row.kid.to_string() };
+        let event = || Event::KeyActivated { kid: row.kid.to_string() };
         let mut effects = kept.change(row.clone());
         effects.push(activation(&row.kid, at));
-        self.once(event, effects, at).await
+        match self.record(event(), effects, at).await {
+            // It has signed before, and the clock has stepped back behind its start.
+            Err(KeyServiceError::Record(RecordError::Answered)) => {
+                self.record(event(), kept.change(row.clone()), at).await
+            }
+            done => done,
+        }
     }
 
     /// Writes down that it signs; once, whoever notices.
