@@ -35,10 +35,11 @@ use tidegate::audit::{AuditLog, Submission};
 use tidegate::clock::{Clock as _, SystemClock};
 use tidegate::config::{self, Settings};
 use tidegate::entropy::SystemEntropy;
-use tidegate::ids::RequestId;
+use tidegate::ids::{IssuerName, RequestId};
 use tidegate::keys::{Kek, NoteSigner};
 use tidegate::server::{self, Ports};
-use tidegate::store::{self, Backend};
+use tidegate::secret::Fingerprint;
+use tidegate::store::{self, Backend, ReplayClaim};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,6 +51,7 @@ const ROUNDS: usize = 15;
 /// Entries of one round, by so many callers at a time: as the broker's writer sees them under load.
 const PER_ROUND: u64 = 512;
 const CALLERS: u64 = 64;
+const CLAIMS: u64 = 100_000;
 
 fn main() {
     let has = |flag: &str| std::env::args().any(|arg| arg == flag);
@@ -135,6 +137,30 @@ impl Place {
         (log.await.expect("a log"), began.elapsed())
     }
 
+    /// So many single-use tokens that have not ended.
+    async fn claim_many(&self) {
+        let store = store::open_with(&self.settings().store).await.expect("a store");
+        let issuer = IssuerName::new("bench").expect("a name");
+        let until = SystemClock::start().now().plus(Duration::from_mins(5));
+        for batch in 0..CLAIMS / 5_000 {
+            let claim = |number: u64| ReplayClaim {
+                issuer: issuer.clone(),
+                key: Fingerprint::of(&(batch * 5_000 + number).to_be_bytes()),
+                until,
+            };
+            let mut unit = store.begin().await.expect("a unit");
+            unit.claim(&(0..5_000).map(claim).collect::<Vec<_>>()).await.expect("claims");
+            unit.commit().await.expect("a commit");
+        }
+    }
+
+    /// The large ones, where the store says so.
+    async fn tables(&self) -> Vec<(String, u64)> {
+        let found = store::inspect(&self.settings().store).await.expect("a store").tables;
+        let sized = found.into_iter().filter_map(|table| Some((table.name, table.bytes?)));
+        sized.filter(|(_, bytes)| *bytes > 1_000_000).collect()
+    }
+
     async fn bytes(&self) -> u64 {
         match store::inspect(&self.settings().store).await.expect("a store").backend {
             Backend::Sqlite { files } => files.iter().map(|(_, bytes)| bytes).sum(),
@@ -148,6 +174,10 @@ async fn measure(name: &str, [short, long]: &[Place; 2]) {
     let (few, many) = (short.bytes().await, long.bytes().await);
     let each = (many.saturating_sub(few)) as f64 / (long.entries - short.entries) as f64;
     println!("  on disk: {many} bytes; {each:.0} for each entry");
+    long.claim_many().await;
+    for (name, bytes) in long.tables().await {
+        println!("  {name:<16}{bytes:>14} bytes");
+    }
     let (mut starts_short, mut starts_long) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         starts_short.push(short.start().await);

@@ -20,6 +20,9 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 /// Between two pages the other end works, for as long as it likes.
 const COPYING: Limits = Limits { idle: Duration::ZERO, ..PATIENT };
 
+/// Two seconds in all.
+const LOOKS: usize = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
      AND application_name = 'tidegate' AND pid <> pg_backend_pid()";
 /// One copy into a database at a time. Any number will do that nobody else uses.
@@ -42,12 +45,7 @@ impl PostgresEnd {
             schema::migrate(settings.clone()).await?;
         }
         let (mut connection, _) = Dialer::new(settings, COPYING).connect().await?;
-        let others: i64 = sqlx::query_scalar(OTHERS).fetch_one(&mut connection).await.map_err(broken)?;
-        if others > 0 {
-            return Err(StoreError::Refused(format!(
-                "`{place}` is in use: brokers or commands have {others} connections to it; stop them first"
-            )));
-        }
+        must_be_alone(&mut connection, &place).await?;
         if side == Side::Source {
             schema::state(&mut connection).await?.must_be_current(&place)?;
             sqlx::raw_sql(HOLD).execute(&mut connection).await.map_err(broken)?;
@@ -145,6 +143,21 @@ impl End for PostgresEnd {
 fn order(table: &Table, direction: &str) -> String {
     let column = |column: &Column| format!("{}.{}{direction}", table.name, column.name);
     table.columns.iter().take(table.key).map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// Sessions that have just been closed, our own among them, need a moment.
+async fn must_be_alone(connection: &mut PgConnection, place: &str) -> Result<(), StoreError> {
+    let mut others: i64 = 0;
+    for _ in 0..LOOKS {
+        others = sqlx::query_scalar(OTHERS).fetch_one(&mut *connection).await.map_err(broken)?;
+        if others == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Err(StoreError::Refused(format!(
+        "`{place}` is in use: brokers or commands have {others} connections to it; stop them first"
+    )))
 }
 
 /// Numbers of every width are read as the widest.
