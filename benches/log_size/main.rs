@@ -84,6 +84,8 @@ impl Place {
         let began = Instant::now();
         let store = store::open_with(&place.settings().store).await.expect("a store");
         fill::fill(store.as_ref(), entries).await;
+        drop(store);
+        place.is_free().await;
         println!("SQLite filled with {entries} entries in {:.1} s", began.elapsed().as_secs_f64());
         place
     }
@@ -123,7 +125,20 @@ impl Place {
         let running = server::start(self.settings(), Ports::system()).await.expect("a broker");
         let took = began.elapsed();
         running.stop("bench").await;
+        self.is_free().await;
         took
+    }
+
+    /// What a broker leaves behind it ends a moment after it.
+    async fn is_free(&self) {
+        let store = self.settings().store;
+        for _ in 0..500 {
+            if store::migrate(&store, false).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the store is still in use");
     }
 
     async fn open(&self) -> (AuditLog, Duration) {
@@ -152,6 +167,8 @@ impl Place {
             unit.claim(&(0..5_000).map(claim).collect::<Vec<_>>()).await.expect("claims");
             unit.commit().await.expect("a commit");
         }
+        drop(store);
+        self.is_free().await;
     }
 
     /// The large ones, where the store says so.
