@@ -37,8 +37,8 @@ use tidegate::config::{self, Settings};
 use tidegate::entropy::SystemEntropy;
 use tidegate::ids::{IssuerName, RequestId};
 use tidegate::keys::{Kek, NoteSigner};
-use tidegate::server::{self, Ports};
 use tidegate::secret::Fingerprint;
+use tidegate::server::{self, Ports};
 use tidegate::store::{self, Backend, ReplayClaim};
 
 #[global_allocator]
