@@ -13,8 +13,8 @@ pub(crate) use faults::quoted;
 pub use faults::{Fault, Faults};
 use reader::Document;
 pub(crate) use reader::{At, Place, Section};
-pub(crate) use shape::nearest;
 pub use shape::Shape;
+pub(crate) use shape::nearest;
 
 /// What sort of file it is.
 #[derive(Debug)]
@@ -28,6 +28,15 @@ pub(crate) struct Kind {
 /// Nothing in the file is secret.
 pub(crate) fn hides_nothing(_: &str, _: usize) -> bool {
     false
+}
+
+/// Line and column, from 1, of `key = "value"` in one of the tables `[[list]]`.
+pub(crate) fn place_in_list(text: &str, list: &str, key: &str, value: &str) -> Option<(usize, usize)> {
+    let table = DeTable::parse(text).ok()?;
+    let items = table.get_ref().get(list)?.get_ref().as_array()?;
+    let mut values = items.iter().filter_map(|item| item.get_ref().as_table()?.get(key));
+    let found = values.find(|found| found.get_ref().as_str() == Some(value))?;
+    Some(faults::position(text, found.span().start))
 }
 
 /// Reads `text`; relative paths start at `folder`. `read` answers `None` when it noted a fault.
@@ -48,5 +57,18 @@ pub(crate) fn read<T>(
     match value {
         Some(value) if faults.is_empty() => Ok(value),
         _ => Err(Faults::new(faults)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_a_list_is_found_by_its_name() {
+        let text = "[[grants]]\nname = \"a\"\n\n[[grants]]\n  name = \"b\"\n";
+        assert_eq!(place_in_list(text, "grants", "name", "b"), Some((5, 10)));
+        assert_eq!(place_in_list(text, "grants", "name", "c"), None);
+        assert_eq!(place_in_list("[[grants", "grants", "name", "a"), None);
     }
 }

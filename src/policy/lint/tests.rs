@@ -1,0 +1,1 @@
+//! Each lint, with a hit and a near miss.
