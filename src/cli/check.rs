@@ -35,10 +35,13 @@ impl Args {
             }
         };
         let summary = summary(&self.config, &settings);
-        let faults = faults_around(&self.config, settings);
+        let faults = faults_around(&self.config, settings.clone());
         print(&faults, output)?;
         if !faults.is_empty() {
             return Ok(super::failed());
+        }
+        if let Some(hint) = super::policy::check::hint(&self.config, settings) {
+            output.note(hint);
         }
         output.line(summary)?;
         Ok(ExitCode::SUCCESS)

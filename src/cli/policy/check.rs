@@ -1,6 +1,7 @@
 //! `tidegate policy check`: what is wrong with the policies, and what is valid and still not what somebody meant.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use serde_json::json;
 use super::super::shown::{Shown, count};
 use super::super::{Output, failed};
 use super::place::{Place, PlaceArgs, Surroundings};
+use crate::config::Settings;
 use crate::policy::PolicySets;
 use crate::policy::lint::{self, Code, Level};
 
@@ -91,8 +93,23 @@ fn count_policies(number: usize) -> String {
     if number == 1 { "1 policy".to_owned() } else { format!("{number} policies") }
 }
 
+/// For `tidegate check`, which looks at the whole configuration: one line when a closer look is worth while.
+pub(in crate::cli) fn hint(config: &Path, settings: Settings) -> Option<String> {
+    let place = Place::of(config, settings);
+    let sets = PolicySets::read(&place.dir).ok()?;
+    let around = place.surroundings().ok()?;
+    let found = look(&place, &sets, around.as_ref()).len();
+    let findings = count(found, "finding");
+    (found > 0).then(|| {
+        format!(
+            "{findings} about the policies: `tidegate policy check --config {}` shows more",
+            config.display()
+        )
+    })
+}
+
 /// What the lints find, in the order of files.
-pub(in crate::cli) fn look(place: &Place, sets: &PolicySets, around: Option<&Surroundings>) -> Vec<Shown> {
+fn look(place: &Place, sets: &PolicySets, around: Option<&Surroundings>) -> Vec<Shown> {
     let (groups, closed) = (BTreeSet::new(), around.map(|around| around.groups.clone()).unwrap_or_default());
     let world = around.map(|around| &around.world);
     let findings = lint::lint(&lint::Subject { sets, world, groups: &groups, closed: &closed });

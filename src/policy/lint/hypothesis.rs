@@ -173,6 +173,15 @@ impl<'a> Hypothesis<'a> {
         if related || self.issuer.is_none_or(own) { None } else { Some(false) }
     }
 
+    /// A group whose members somebody wrote down; what a token says does not get anybody in.
+    pub(super) fn is_listed(&self, uid: &EntityUid) -> bool {
+        let group = uid.id().unescaped();
+        let named = group
+            .split_once('/')
+            .is_some_and(|(issuer, _)| self.issuer.is_some_and(|own| own.name.as_str() == issuer));
+        *uid.type_name() == self.subject.words().group && self.subject.groups.contains(group) && !named
+    }
+
     /// A part that fails counts as unknown; that errs to no side, because a failure denies.
     pub(super) fn verdict(&self, condition: &Expr) -> Verdict {
         match condition.expr_kind() {

@@ -85,8 +85,12 @@ fn unbound<'a>(subject: &Subject<'a>, question: &Hypothesis<'_>) -> Vec<&'a Load
 }
 
 fn permit_binds(policy: &LoadedPolicy, question: &Hypothesis<'_>) -> bool {
-    let one = matches!(policy.policy.principal_constraint(), PrincipalConstraint::Eq(_));
-    (one && subject_is_id(question)) || condition_binds(policy, true, question)
+    let scope = match policy.policy.principal_constraint() {
+        PrincipalConstraint::Eq(_) => subject_is_id(question),
+        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => question.is_listed(&uid),
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
+    };
+    scope || condition_binds(policy, true, question)
 }
 
 fn condition_binds(policy: &LoadedPolicy, holds: bool, question: &Hypothesis<'_>) -> bool {
@@ -130,6 +134,9 @@ fn compares_id(op: BinaryOp, left: &Expr, right: &Expr, question: &Hypothesis<'_
         BinaryOp::Contains => (is_constant(left) && id(right)) || (id(left) && is_constant(right)),
         BinaryOp::ContainsAny => (id(left) && is_constant(right)) || (id(right) && is_constant(left)),
         BinaryOp::ContainsAll => id(left) && is_constant(right),
+        BinaryOp::In => {
+            is(left, Var::Principal) && walk::named(right).is_some_and(|uid| question.is_listed(&uid))
+        }
         _ => false,
     }
 }
