@@ -140,7 +140,12 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once_with_its_place() {
         let text = "[[issuers]]\nname = \"staff\"\nprofile = \"persn\"\nmay_aprove = true\n\n[[grants]]\nkind = \"jwt\"\naccount = 1\n";
-        insta::assert_snapshot!(faults(text).join("\n"), @r"");
+        insta::assert_snapshot!(faults(text).join("\n"), @r"
+        3:11: issuers[0].profile: unknown profile `persn`
+        4:1: issuers[0].may_aprove: unknown key `may_aprove`
+        6:1: grants[0].name: missing
+        8:11: grants[0].account: expected a string, found an integer
+        ");
     }
 
     #[test]
