@@ -30,11 +30,11 @@ pub fn read(text: &str, world: &World) -> Result<Vec<Case>, Faults> {
         }
         let around = Around { named: &named, world };
         let mut cases = Vec::new();
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for section in &sections {
             let case = read_case(section, &around);
             if let Some(name) = section.quiet_text("name")
-                && let Some(line) = names.insert(name.to_owned(), section.line())
+                && let Some(line) = taken.insert(name.to_owned(), section.line())
             {
                 let message = format!("two cases are called {}: the other is in line {line}", quoted(name));
                 section.fault("name", message, "give one another name");

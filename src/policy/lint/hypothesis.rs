@@ -93,7 +93,11 @@ impl<'a> Hypothesis<'a> {
 
     /// Does the policy hold?
     pub(super) fn holds(&self, policy: &LoadedPolicy) -> Verdict {
-        both(self.is_meant(policy), self.condition(policy))
+        // Conditions cost more than scopes, and most scopes mean something else.
+        match self.is_meant(policy) {
+            Some(false) => Some(false),
+            meant => both(meant, self.condition(policy)),
+        }
     }
 
     /// Does its condition?
@@ -103,8 +107,11 @@ impl<'a> Hypothesis<'a> {
 
     /// Does its scope mean this?
     pub(super) fn is_meant(&self, policy: &LoadedPolicy) -> Verdict {
-        let action = walk::actions(policy, self.subject.words()).contains(&self.action);
-        both(Some(action), both(self.means_caller(policy), self.means_resource(policy)))
+        let about = self.means_resource(policy);
+        if about == Some(false) || !walk::actions(policy, self.subject.words()).contains(&self.action) {
+            return Some(false);
+        }
+        both(about, self.means_caller(policy))
     }
 
     pub(super) fn means_caller(&self, policy: &LoadedPolicy) -> Verdict {
