@@ -140,7 +140,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn issue_request(
+    pub(super) fn issue_request(
         &self,
         question: &IssueQuestion<'_>,
         grant: &GrantEntity,
@@ -191,7 +191,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn person_request(
+    pub(super) fn person_request(
         &self,
         question: &PersonQuestion<'_>,
         grant: &GrantEntity,
