@@ -1,6 +1,7 @@
 //! `tidegate policy`: read, test and prove policies before they decide anything. Starts no broker and changes nothing.
 
 mod digest;
+mod explain;
 mod place;
 
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ use super::Output;
 pub(in crate::cli) enum Command {
     /// Print the digest of the policy sets, as entries of the log carry it.
     Digest(digest::Args),
+    /// Say why a request is permitted or not, and what would have to be different.
+    Explain(Box<explain::Args>),
 }
 
 impl Command {
@@ -21,6 +24,7 @@ impl Command {
     pub(in crate::cli) fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         match self {
             Self::Digest(args) => args.run(output),
+            Self::Explain(args) => super::current_thread()?.block_on(args.run(output)),
         }
     }
 }

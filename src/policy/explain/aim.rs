@@ -67,29 +67,35 @@ pub(super) fn aims(scene: &Scene, expression: &Expr, goal: &Goal) -> Vec<Targets
     }
     let Some(wanted) = goal.number() else { return Vec::new() };
     match expression.expr_kind() {
-        ExprKind::ExtensionFunctionApp { fn_name, args } => match (fn_name.to_string().as_str(), args.as_slice()) {
-            ("durationSince", [later, earlier]) => since(scene, later, earlier, goal, wanted),
-            ("offset", [base, span]) => match millis(scene, span) {
-                Some(span) => shifted(scene, base, goal, wanted.checked_sub(span), Value::Time),
-                None => Vec::new(),
-            },
-            ("toTime", [moment]) => time_of_day(scene, moment, goal, wanted),
-            ("toDate", [moment]) => aims(scene, moment, &goal.with(Value::Time(wanted))),
-            (function, [span]) => match unit(function) {
-                Some(unit) => shifted(scene, span, goal, wanted.checked_mul(unit), Value::Span),
-                None => Vec::new(),
-            },
-            _ => Vec::new(),
-        },
+        ExprKind::ExtensionFunctionApp { fn_name, args } => {
+            match (fn_name.to_string().as_str(), args.as_slice()) {
+                ("durationSince", [later, earlier]) => since(scene, later, earlier, goal, wanted),
+                ("offset", [base, span]) => match millis(scene, span) {
+                    Some(span) => shifted(scene, base, goal, wanted.checked_sub(span), Value::Time),
+                    None => Vec::new(),
+                },
+                ("toTime", [moment]) => time_of_day(scene, moment, goal, wanted),
+                ("toDate", [moment]) => aims(scene, moment, &goal.with(Value::Time(wanted))),
+                (function, [span]) => match unit(function) {
+                    Some(unit) => shifted(scene, span, goal, wanted.checked_mul(unit), Value::Span),
+                    None => Vec::new(),
+                },
+                _ => Vec::new(),
+            }
+        }
         ExprKind::BinaryApp { op: BinaryOp::Add, arg1, arg2 } => [
-            millis(scene, arg2)
-                .map_or_else(Vec::new, |known| shifted(scene, arg1, goal, wanted.checked_sub(known), Value::Number)),
-            millis(scene, arg1)
-                .map_or_else(Vec::new, |known| shifted(scene, arg2, goal, wanted.checked_sub(known), Value::Number)),
+            millis(scene, arg2).map_or_else(Vec::new, |known| {
+                shifted(scene, arg1, goal, wanted.checked_sub(known), Value::Number)
+            }),
+            millis(scene, arg1).map_or_else(Vec::new, |known| {
+                shifted(scene, arg2, goal, wanted.checked_sub(known), Value::Number)
+            }),
         ]
         .concat(),
         ExprKind::BinaryApp { op: BinaryOp::Sub, arg1, arg2 } => millis(scene, arg2)
-            .map_or_else(Vec::new, |known| shifted(scene, arg1, goal, wanted.checked_add(known), Value::Number)),
+            .map_or_else(Vec::new, |known| {
+                shifted(scene, arg1, goal, wanted.checked_add(known), Value::Number)
+            }),
         _ => Vec::new(),
     }
 }

@@ -46,7 +46,9 @@ fn asked_by<'a>(judge: Judge<'_>, facts: &'a Facts) -> (&'a PrincipalFacts, Dura
         Asked::Request { duration } | Asked::Activate { duration, .. } => (&facts.principal, *duration),
         Asked::Approve { elevation, duration } => (&elevation.requester, *duration),
         Asked::Revoke { elevation } | Asked::View { elevation } => (&elevation.requester, elevation.duration),
-        Asked::Issue { elevation: Some(window), .. } => (&facts.principal, window.ends_at.since(window.starts_at)),
+        Asked::Issue { elevation: Some(window), .. } => {
+            (&facts.principal, window.ends_at.since(window.starts_at))
+        }
         _ => (&facts.principal, longest()),
     }
 }

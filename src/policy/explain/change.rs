@@ -172,7 +172,9 @@ fn meet_at(old: &To, new: &To) -> Meet {
         (To::AtMost(most), To::Is(value)) => prefer(value <= most, Meet::New),
         (To::Is(value), To::AtLeast(least)) => prefer(value >= least, Meet::Old),
         (To::AtLeast(least), To::Is(value)) => prefer(value >= least, Meet::New),
-        (To::AtMost(one), To::AtMost(other)) => prefer(true, if one <= other { Meet::Old } else { Meet::New }),
+        (To::AtMost(one), To::AtMost(other)) => {
+            prefer(true, if one <= other { Meet::Old } else { Meet::New })
+        }
         (To::AtLeast(one), To::AtLeast(other)) => {
             prefer(true, if one >= other { Meet::Old } else { Meet::New })
         }
@@ -206,7 +208,9 @@ impl Change {
     fn effort(&self) -> u32 {
         let Some((place, to)) = self.target() else { return 40 };
         let first = place.names().and_then(|names| names.first().copied().map(str::to_owned));
-        match (place.root, first.as_deref()) {
+        // To be known, or unknown, is no aim of anybody's: a value is.
+        let vague = u32::from(matches!(to, To::Present | To::Absent));
+        let effort = match (place.root, first.as_deref()) {
             (_, _) if matches!(to, To::Kind(_)) => 30,
             (Var::Context, Some("ttl" | "duration" | "scopes")) => 1,
             (Var::Context, Some("auth" | "client_cert")) => 2,
@@ -218,7 +222,8 @@ impl Change {
             (Var::Principal, _) => 10,
             (Var::Resource, Some("requester")) => 16,
             (Var::Resource | Var::Action, _) => 25,
-        }
+        };
+        effort + vague
     }
 }
 
@@ -271,8 +276,16 @@ mod tests {
             ((&ttl, five.clone()), (&ttl, To::AtMost(Value::Span(9))), five.clone()),
             ((&ttl, five.clone()), (&ttl, To::Is(Value::Span(4))), To::Is(Value::Span(4))),
             ((&kubernetes, To::Present), (&namespace, To::Is(text("a"))), To::Is(text("a"))),
-            ((&address, To::Present), (&address, To::From("10.0.0.0/8".into())), To::From("10.0.0.0/8".into())),
-            ((&namespace, To::NoneOf([text("b")].into())), (&namespace, To::Is(text("a"))), To::Is(text("a"))),
+            (
+                (&address, To::Present),
+                (&address, To::From("10.0.0.0/8".into())),
+                To::From("10.0.0.0/8".into()),
+            ),
+            (
+                (&namespace, To::NoneOf([text("b")].into())),
+                (&namespace, To::Is(text("a"))),
+                To::Is(text("a")),
+            ),
         ] {
             let together = way(std::slice::from_ref(&one)).and(&way(std::slice::from_ref(&other))).unwrap();
             assert_eq!(targets(&together), std::slice::from_ref(&left));
@@ -286,6 +299,9 @@ mod tests {
         let ttl = || way(&[(&context.clone().attribute("ttl"), To::AtMost(Value::Span(5)))]);
         let issuer = || way(&[(&Place::root(Var::Principal).attribute("issuer"), To::Is(text("a")))]);
         let two = both(&vec![ttl()], &vec![issuer()]);
-        assert_eq!(either(two.clone(), either(vec![issuer()], vec![ttl()])), [vec![ttl(), issuer()], two].concat());
+        assert_eq!(
+            either(two.clone(), either(vec![issuer()], vec![ttl()])),
+            [vec![ttl(), issuer()], two].concat()
+        );
     }
 }

@@ -55,7 +55,9 @@ impl Editor<'_> {
         match (path.as_slice(), to) {
             (["principal"] | ["asked", "elevation", "requester"], _) => self.edit_principal(json, &path, to),
             (["principal", "issuer"], _) => self.edit_issuer(json, to),
-            (["grant"], To::In(set)) => push(slot(json, &["grant", "sets"], self.facts)?, json!(set.id().unescaped())),
+            (["grant"], To::In(set)) => {
+                push(slot(json, &["grant", "sets"], self.facts)?, json!(set.id().unescaped()))
+            }
             (["grant"], To::NotIn(set)) => {
                 take(slot(json, &["grant", "sets"], self.facts)?, &json!(set.id().unescaped()))
             }
@@ -140,7 +142,8 @@ impl Editor<'_> {
             To::Is(Value::Entity(issuer)) => issuer.id().unescaped().to_owned(),
             To::NoneOf(not) => {
                 let named = |name: &str| {
-                    not.iter().any(|value| matches!(value, Value::Entity(uid) if uid.id().unescaped() == name))
+                    not.iter()
+                        .any(|value| matches!(value, Value::Entity(uid) if uid.id().unescaped() == name))
                 };
                 let known = self.world.issuers.iter().map(|issuer| issuer.name.as_str());
                 known.chain([ANOTHER]).find(|name| !named(name))?.to_owned()

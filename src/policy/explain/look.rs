@@ -63,7 +63,9 @@ impl<'a> Judge<'a> {
             judged,
             elsewhere: Vec::new(),
         };
-        if self.beyond && look.silent().any(|author| !look.judged.iter().any(|judged| judged.is_permit_of(author))) {
+        if self.beyond
+            && look.silent().any(|author| !look.judged.iter().any(|judged| judged.is_permit_of(author)))
+        {
             look.elsewhere = look.about_other_grants();
         }
         Ok(look)

@@ -91,7 +91,9 @@ fn said(look: &Look<'_>, author: Author) -> AuthorSaid {
         author,
         permits,
         forbids: forbids.map(|judged| policy_said(look, judged, &conditions(judged))).collect(),
-        failed: failed.map(|judged| policy_said(look, judged, &unmet(&look.scene, &judged.whole, true))).collect(),
+        failed: failed
+            .map(|judged| policy_said(look, judged, &unmet(&look.scene, &judged.whole, true)))
+            .collect(),
         missed,
         missed_more,
     }
@@ -105,10 +107,10 @@ fn conditions(judged: &Judged) -> Vec<Piece<'_>> {
 
 /// The author's permits that do not hold: those whose scope fits before the others, the fewest parts first.
 fn missed(look: &Look<'_>, author: Author) -> (Vec<PolicySaid>, usize) {
-    let permits = look.judged.iter().filter(|judged| judged.is_permit_of(author) && judged.holds == Some(false));
-    let mut all: Vec<_> = permits
-        .map(|judged| policy_said(look, judged, &unmet(&look.scene, &judged.whole, true)))
-        .collect();
+    let permits =
+        look.judged.iter().filter(|judged| judged.is_permit_of(author) && judged.holds == Some(false));
+    let mut all: Vec<_> =
+        permits.map(|judged| policy_said(look, judged, &unmet(&look.scene, &judged.whole, true))).collect();
     all.sort_by_key(|said| (said.out_of_scope, said.parts.len()));
     let more = all.len().saturating_sub(MOST_MISSED);
     all.truncate(MOST_MISSED);

@@ -32,7 +32,9 @@ pub(super) fn standing(facts: &Facts, world: &World) -> Vec<Rule> {
     let name = &facts.grant.name;
     match &facts.asked {
         Asked::Issue { elevation: None, .. } if facts.grant.break_glass => vec![Rule {
-            told: format!("grant `{name}` is for break-glass: without an active elevation it is never issued"),
+            told: format!(
+                "grant `{name}` is for break-glass: without an active elevation it is never issued"
+            ),
             undo: vec![(
                 "have an active elevation for the grant".to_owned(),
                 Place::root(Var::Context).attribute("elevation"),
@@ -40,7 +42,9 @@ pub(super) fn standing(facts: &Facts, world: &World) -> Vec<Rule> {
             )],
         }],
         Asked::Request { .. } | Asked::Activate { .. } if !facts.grant.break_glass => vec![Rule {
-            told: format!("grant `{name}` is not for break-glass: nobody requests it, it is issued or it is not"),
+            told: format!(
+                "grant `{name}` is not for break-glass: nobody requests it, it is issued or it is not"
+            ),
             undo: vec![(
                 "the grant is configured for break-glass".to_owned(),
                 Place::root(Var::Resource).attribute("break_glass"),
@@ -63,9 +67,12 @@ fn approver(facts: &Facts, elevation: &ElevationSeen, world: &World) -> Vec<Rule
     });
     let issuer = &facts.principal.issuer;
     // Tools that know no issuers cannot tell who may approve.
-    let barred = !world.issuers.is_empty() && !world.issuer(issuer.as_str()).is_some_and(|known| known.may_approve);
+    let barred =
+        !world.issuers.is_empty() && !world.issuer(issuer.as_str()).is_some_and(|known| known.may_approve);
     let barred = barred.then(|| Rule {
-        told: format!("people of issuer `{issuer}` do not approve: the configuration does not say `may_approve = true`"),
+        told: format!(
+            "people of issuer `{issuer}` do not approve: the configuration does not say `may_approve = true`"
+        ),
         undo: world.issuers.iter().filter(|known| known.may_approve).filter_map(by_issuer).collect(),
     });
     own.into_iter().chain(barred).collect()

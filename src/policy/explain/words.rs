@@ -39,7 +39,9 @@ fn special(place: &Place, to: &To) -> Option<String> {
         }
         (Var::Principal, [profile], To::Present) => format!("come from an issuer of profile `{profile}`"),
         (Var::Resource, [], To::In(set)) => format!("the grant is in set `{}`", set.id().unescaped()),
-        (Var::Resource, ["grant"], To::In(set)) => format!("the elevation's grant is in set `{}`", set.id().unescaped()),
+        (Var::Resource, ["grant"], To::In(set)) => {
+            format!("the elevation's grant is in set `{}`", set.id().unescaped())
+        }
         (Var::Resource, ["requester"], To::NoneOf(_)) => "the request is somebody else's".to_owned(),
         (Var::Context, ["elevation"], To::Present) => "have an active elevation for the grant".to_owned(),
         (Var::Context, ["elevation", "approvals"] | ["approvals", "count"], To::AtLeast(count)) => {

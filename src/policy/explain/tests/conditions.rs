@@ -43,7 +43,10 @@ fn each_form_of_condition_is_told_in_words_and_tried() {
             "be in group `prod-cluster/g`",
         ),
         ("principal.issuer == Tidegate::Issuer::\"test\"", "come from issuer `test`"),
-        ("principal.issuer != Tidegate::Issuer::\"prod-cluster\"", "come from another issuer than `prod-cluster`"),
+        (
+            "principal.issuer != Tidegate::Issuer::\"prod-cluster\"",
+            "come from another issuer than `prod-cluster`",
+        ),
         ("principal == Tidegate::Workload::\"prod-cluster|x\"", "be `prod-cluster|x`"),
         ("principal is Tidegate::Person", "be a person"),
         (
@@ -130,8 +133,8 @@ fn a_forbid_that_the_change_wakes_is_undone_too() {
         ("customer/a.cedar", &format!("{SCOPE} when {{ context.auth.amr.contains(\"mfa\") }};")),
         (
             "customer/b.cedar",
-            "forbid (principal, action, resource) when { context.auth.amr.contains(\"mfa\") } \
-             unless { context.ttl <= duration(\"5m\") };",
+            "forbid (principal, action == Tidegate::Action::\"issue\", resource) \
+             when { context.auth.amr.contains(\"mfa\") } unless { context.ttl <= duration(\"5m\") };",
         ),
     ]);
     let told = nearest_of(&sets, &facts(&json!({})));
@@ -152,7 +155,10 @@ fn what_nothing_can_change_has_no_way() {
 #[test]
 fn a_condition_of_another_form_is_told_as_it_stands_and_not_called_tried() {
     let odd = with("context.scopes.containsAll(context.auth.amr) && !context.auth.amr.isEmpty()");
-    assert_eq!(nearest_of(&odd, &facts(&json!({}))), ["`context.auth.amr.isEmpty()` does not hold", "not tried"]);
+    assert_eq!(
+        nearest_of(&odd, &facts(&json!({}))),
+        ["`context.auth.amr.isEmpty()` does not hold", "not tried"]
+    );
 }
 
 #[test]
@@ -165,7 +171,10 @@ fn parts_are_shown_as_the_author_wrote_them_with_what_they_read() {
     )]);
     let explanation = explain(&sets, &world(), &facts(&json!({}))).unwrap();
     let missed = &explanation.authors[0].missed[0];
-    assert_eq!((missed.policy.as_str(), missed.file.as_str()), ("customer/a.cedar#short", "customer/a.cedar"));
+    assert_eq!(
+        (missed.policy.as_str(), missed.file.as_str()),
+        ("customer/a.cedar#short", "customer/a.cedar")
+    );
     assert!(!missed.out_of_scope);
     let parts: Vec<_> = missed
         .parts
@@ -238,16 +247,14 @@ fn rules_of_the_broker_come_before_what_policies_say() {
         "id": "elv-01a203ff-4cee-7102-8304-05060708090a", "duration": "1h", "reason": "r",
         "requester": { "kind": "person", "issuer": "vendor", "subject": "ann" },
     });
-    let asked = json!({ "action": "approve", "duration": "1h", "elevation": own, "ttl": null, "scopes": null });
+    let asked =
+        json!({ "action": "approve", "duration": "1h", "elevation": own, "ttl": null, "scopes": null });
     let approve = facts(&json!({ "grant": glass, "principal": person, "asked": asked }));
     let mut told = nearest_of(&all, &approve);
     told.sort();
     assert_eq!(
         told,
-        [
-            "come from an issuer whose people may approve, such as `staff`",
-            "verified"
-        ],
+        ["come from an issuer whose people may approve, such as `staff`", "verified"],
         "whoever has another issuer is another person than the requester"
     );
 }
