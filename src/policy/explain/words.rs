@@ -44,10 +44,12 @@ fn special(place: &Place, to: &To) -> Option<String> {
         }
         (Var::Resource, ["requester"], To::NoneOf(_)) => "the request is somebody else's".to_owned(),
         (Var::Context, ["elevation"], To::Present) => "have an active elevation for the grant".to_owned(),
-        (Var::Context, ["elevation", "approvals"] | ["approvals", "count"], To::AtLeast(count)) => {
-            let plural = if *count == Value::Number(1) { "" } else { "s" };
-            format!("have {} approval{plural}", count.tell())
+        (Var::Context, ["elevation", "approvals"], To::AtLeast(count)) => {
+            format!("have an active elevation with {}", approvals(count))
         }
+        (Var::Context, ["approvals", "count"], To::AtLeast(count)) => format!("have {}", approvals(count)),
+        (Var::Resource, ["labels"], To::With(label)) => format!("the grant has label {}", label.tell()),
+        (Var::Resource, ["labels"], To::Without(label)) => format!("the grant has no label {}", label.tell()),
         (Var::Context, ["approvals", "groups"], To::With(group)) => {
             format!("have the approval of somebody in group {}", group.tell())
         }
@@ -58,8 +60,14 @@ fn special(place: &Place, to: &To) -> Option<String> {
     })
 }
 
+fn approvals(count: &Value) -> String {
+    let plural = if *count == Value::Number(1) { "" } else { "s" };
+    format!("{} approval{plural}", count.tell())
+}
+
 fn plain(noun: &str, to: &To) -> String {
     match to {
+        To::Is(value @ Value::Many(_)) => format!("{noun} exactly {}", value.tell()),
         To::Is(value) => format!("{noun} is {}", value.tell()),
         To::NoneOf(values) => format!("{noun} is not {}", list(values.iter())),
         To::AtMost(value @ Value::Time(_)) => format!("{noun} is {} or earlier", value.tell()),
@@ -68,7 +76,8 @@ fn plain(noun: &str, to: &To) -> String {
         To::AtLeast(value) => format!("{noun} at least {}", value.tell()),
         To::With(value) => format!("{noun} contains {}", value.tell()),
         To::Without(value) => format!("{noun} without {}", value.tell()),
-        To::Within(most) => format!("{noun} has nothing but {}", list(most.iter())),
+        To::Within(most) if most.is_empty() => format!("{noun} empty"),
+        To::Within(most) => format!("{noun} nothing but {}", list(most.iter())),
         To::Present => format!("{noun} is known"),
         To::Absent => format!("{noun} is absent"),
         To::In(uid) => format!("{noun} is in `{}`", uid.id().unescaped()),

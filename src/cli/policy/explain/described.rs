@@ -125,7 +125,9 @@ impl DescribedArgs {
             who.insert("groups".to_owned(), json!(groups));
         }
         let mut tags: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
-        self.claims.iter().for_each(|(name, value)| drop(tags.entry(name).or_default().insert(value)));
+        for (name, value) in &self.claims {
+            tags.entry(name).or_default().insert(value);
+        }
         if !tags.is_empty() {
             who.insert("tags".to_owned(), json!(tags));
         }

@@ -41,7 +41,7 @@ Examples:
   tidegate policy explain --broker https://broker.example.com --grant prod-admin --action request --person …
 
 Exit codes: 0 permitted, 1 denied or failed, 2 usage.")]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     /// The request as JSON: facts, or an entry of the log that has some; `-` is standard input.
@@ -76,7 +76,7 @@ struct LiveArgs {
 
 impl Args {
     /// Explains and prints.
-    pub async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let (explanation, note) = self.explanation().await?;
         print(&explanation, note, output)
     }

@@ -20,10 +20,10 @@ fn each_form_of_condition_is_told_in_words_and_tried() {
         ("context.auth.amr.contains(\"mfa\")", "amr contains `mfa`"),
         ("context.auth.amr.containsAny([\"mfa\", \"hwk\"])", "amr contains `hwk`"),
         ("context.auth has acr && context.auth.acr == \"high\"", "acr is `high`"),
-        ("context.scopes == [\"write\"]", "scopes is `write`"),
-        ("[\"write\"].containsAll(context.scopes)", "scopes has nothing but `write`"),
+        ("context.scopes == [\"write\"]", "scopes exactly `write`"),
+        ("[\"write\"].containsAll(context.scopes)", "scopes nothing but `write`"),
         ("!context.scopes.contains(\"read\")", "scopes without `read`"),
-        ("context.scopes.isEmpty()", "scopes has nothing but nothing"),
+        ("context.scopes.isEmpty()", "scopes empty"),
         (
             "context has source_ip && context.source_ip.isInRange(ip(\"10.0.0.0/8\"))",
             "the source address is in 10.0.0.0/8",
@@ -70,7 +70,7 @@ fn each_form_of_condition_is_told_in_words_and_tried() {
             "principal.hasTag(\"team\") && principal.getTag(\"team\").contains(\"blue\")",
             "the claim `team` contains `blue`",
         ),
-        ("resource.labels.contains(\"blue\")", "the grant's labels contains `blue`"),
+        ("resource.labels.contains(\"blue\")", "the grant has label `blue`"),
         ("resource in Tidegate::GrantSet::\"s\"", "the grant is in set `s`"),
         (
             "if resource.labels.contains(\"red\") then context.ttl <= duration(\"5m\") else true",

@@ -120,8 +120,8 @@ fn no_suggested_change_is_idle() {
     for (name, expect, facts) in cases().into_iter().filter(|case| case.1 != "permit") {
         let way = nearest::way(judge, &facts).unwrap_or_else(|| panic!("{name}: {expect}"));
         let permits = |way: &change::Way| {
-            let changed = edit::after(way, &facts, &world).unwrap();
-            judge.look(&changed).unwrap().permitted()
+            let changed = edit::after(way, &facts, &world);
+            changed.is_some_and(|changed| judge.look(&changed).unwrap().permitted())
         };
         assert!(permits(&way), "{name}");
         for at in 0..way.0.len() {
