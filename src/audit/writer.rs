@@ -153,6 +153,10 @@ impl Writer {
     async fn learn_locks(&self, unit: &mut dyn UnitOfWork) -> Result<(), StoreError> {
         let Some(book) = self.state.locks.get() else { return Ok(()) };
         let mark = unit.marks().await?.locks;
+        if mark < book.mark() {
+            let why = "the stored locks are older than those that were known: the store went back";
+            return Err(StoreError::Corrupt(why.to_owned()));
+        }
         if mark != book.mark() {
             book.take_in(unit.locks().await?, mark);
         }
