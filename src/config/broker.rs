@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::custody::{self, KekSettings};
-use super::faults::quoted;
-use super::reader::Section;
 use super::secret_source::{SecretSource, secret};
 use super::server::ServerSettings;
+use crate::document::Section;
+use crate::document::quoted;
 use crate::keys::SigningAlgorithm;
 use crate::policy::Settings as PolicySettings;
 use crate::store::StoreSettings;

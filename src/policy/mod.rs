@@ -6,6 +6,7 @@
 
 mod activation;
 mod approvers;
+pub mod cases;
 mod context;
 mod decision;
 mod engine;
@@ -13,6 +14,7 @@ mod entities;
 pub mod facts;
 mod fault;
 mod index;
+pub mod lint;
 mod load;
 mod memory;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod tests;
 mod texts;
 mod values;
 mod world;
+mod world_file;
 
 use std::path::PathBuf;
 
@@ -43,6 +46,7 @@ pub use schema::{Action, SCHEMA_TEXT};
 pub use sets::PolicySets;
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
+pub use world_file::WorldFile;
 
 /// Where the policies are.
 #[derive(Clone, Debug)]
