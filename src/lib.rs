@@ -6,6 +6,7 @@
 // ground: values and two tiny ports
 pub mod claims;
 pub mod clock;
+pub mod document;
 pub mod entropy;
 pub mod ids;
 pub mod network;

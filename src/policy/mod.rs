@@ -6,6 +6,7 @@
 
 mod activation;
 mod approvers;
+pub mod cases;
 mod context;
 mod decision;
 mod engine;
@@ -14,6 +15,7 @@ pub mod explain;
 pub mod facts;
 mod fault;
 mod index;
+pub mod lint;
 mod load;
 mod memory;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 mod texts;
 mod values;
 mod world;
+mod world_file;
 
 use std::path::PathBuf;
 
@@ -44,6 +47,7 @@ pub use schema::{Action, SCHEMA_TEXT};
 pub use sets::PolicySets;
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
+pub use world_file::WorldFile;
 
 /// Where the policies are.
 #[derive(Clone, Debug)]

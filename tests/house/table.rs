@@ -4,7 +4,8 @@ use super::imports::{Import, imports};
 use super::sources::Source;
 
 /// Values and tiny ports that everybody may have. They know nothing of ours but each other.
-const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "network", "secret", "span", "telemetry"];
+const GROUND: &[&str] =
+    &["claims", "clock", "document", "entropy", "ids", "network", "secret", "span", "telemetry"];
 
 /// The rooms that the use cases and services stand on.
 const ROOMS: &[&str] = &[

@@ -3,17 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cedar_policy_core::ast::{Expr, ExprKind, Literal};
-
 use super::look::Judge;
 use super::shape::ApprovalsNeeded;
+use crate::policy::activation::{MOST_APPROVALS, groups_named};
 use crate::policy::facts::{ApprovalFacts, Asked, Facts, PrincipalFacts, PrincipalKind};
 use crate::policy::schema::Action;
 
-/// The broker asks for no more either.
-const MOST_APPROVALS: u32 = 10;
-
-/// Where nobody said how long.
+/// Where nobody said how long; no longer than the grant's longest.
 const USUAL_DURATION: Duration = Duration::from_hours(1);
 
 /// For a person and a break-glass grant.
@@ -26,7 +22,7 @@ pub(super) fn needed(judge: Judge<'_>, facts: &Facts) -> Option<ApprovalsNeeded>
         Asked::Activate { approvals, .. } => approvals.groups.clone(),
         _ => BTreeSet::new(),
     };
-    let hoped: BTreeSet<String> = given.iter().cloned().chain(groups_named(judge, facts)).collect();
+    let hoped: BTreeSet<String> = given.iter().cloned().chain(groups_named_for(judge, facts)).collect();
     let permitted = |count: u32, groups: &BTreeSet<String>| {
         let approvals = ApprovalFacts { count, groups: groups.clone() };
         let asked = Asked::Activate { duration, approvals };
@@ -38,9 +34,10 @@ pub(super) fn needed(judge: Judge<'_>, facts: &Facts) -> Option<ApprovalsNeeded>
 
 /// Who would activate, and for how long.
 fn asked_by<'a>(judge: Judge<'_>, facts: &'a Facts) -> (&'a PrincipalFacts, Duration) {
-    let longest = || {
+    let usual = || {
         let grant = judge.world.grant(facts.grant.name.as_str());
-        grant.and_then(|grant| grant.break_glass).map_or(USUAL_DURATION, |caps| caps.max_duration)
+        let longest = grant.and_then(|grant| grant.break_glass).map(|caps| caps.max_duration);
+        longest.map_or(USUAL_DURATION, |longest| longest.min(USUAL_DURATION))
     };
     match &facts.asked {
         Asked::Request { duration } | Asked::Activate { duration, .. } => (&facts.principal, *duration),
@@ -49,25 +46,14 @@ fn asked_by<'a>(judge: Judge<'_>, facts: &'a Facts) -> (&'a PrincipalFacts, Dura
         Asked::Issue { elevation: Some(window), .. } => {
             (&facts.principal, window.ends_at.since(window.starts_at))
         }
-        _ => (&facts.principal, longest()),
+        _ => (&facts.principal, usual()),
     }
 }
 
 /// The next approver may be in any group that a policy names.
-fn groups_named(judge: Judge<'_>, facts: &Facts) -> BTreeSet<String> {
-    let Ok(grant) = facts.grant.to_grant() else { return BTreeSet::new() };
-    let Ok(candidates) = judge.sets.candidates(Action::Activate, &grant) else { return BTreeSet::new() };
-    let policies = candidates.set.policies();
-    let named = policies.flat_map(|policy| {
-        let nodes = policy.as_ref().non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
-        nodes.filter_map(|node| group(judge, node.expr_kind())).collect::<Vec<_>>()
-    });
-    named.collect()
-}
-
-fn group(judge: Judge<'_>, node: &ExprKind) -> Option<String> {
-    let ExprKind::Lit(Literal::EntityUID(uid)) = node else { return None };
-    let uid = cedar_policy::EntityUid::from(uid.as_ref().clone());
-    let is_group = *uid.type_name() == judge.sets.words.group && uid.id().unescaped().contains('/');
-    is_group.then(|| uid.id().unescaped().to_owned())
+fn groups_named_for(judge: Judge<'_>, facts: &Facts) -> BTreeSet<String> {
+    let grant = facts.grant.to_grant();
+    let candidates = grant.and_then(|grant| judge.sets.candidates(Action::Activate, &grant)).ok();
+    let named = candidates.iter().flat_map(|candidates| groups_named(candidates, &judge.sets.words));
+    named.map(|(issuer, group)| format!("{issuer}/{group}")).collect()
 }

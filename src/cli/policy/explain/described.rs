@@ -114,6 +114,20 @@ impl DescribedArgs {
         Ok(Value::Object(body))
     }
 
+    /// Without a configuration nobody knows a grant's usual lifetime.
+    pub(super) fn check_complete(&self) -> anyhow::Result<()> {
+        let lasts = matches!(self.action.as_str(), "request" | "approve" | "activate");
+        if self.action == "issue" && self.ttl.is_none() {
+            bail!(
+                "say how long the credential would live, with --ttl; or name the configuration with --config"
+            );
+        }
+        if lasts && self.duration.is_none() {
+            bail!("say how long access would last, with --duration; or name the configuration with --config");
+        }
+        Ok(())
+    }
+
     fn principal(&self) -> anyhow::Result<Option<Value>> {
         let (Some(issuer), Some(subject)) = (&self.issuer, &self.subject) else { return Ok(None) };
         let mut who = Map::new();

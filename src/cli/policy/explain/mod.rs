@@ -87,7 +87,7 @@ impl Args {
             return Ok((self.ask(broker).await?, None));
         }
         let place = self.place.open()?;
-        let world = place.world().unwrap_or_default();
+        let world = place.world_if_known()?;
         let sets = place.sets()?;
         let (facts, note) = match &self.facts {
             Some(file) => (facts_in(file)?, None),
@@ -111,6 +111,9 @@ impl Args {
             bail!("there is no grant `{name}`; known are: {}", known.join(", "));
         };
         let now = SystemClock::start().now();
+        if place.settings.is_none() {
+            self.described.check_complete()?;
+        }
         let Asker { principal, auth, note } = match (&self.token_file, described.principal.clone()) {
             (Some(file), None) => token::asker(file, place, self.unverified, now).await?,
             (None, Some(principal)) => Asker { principal, auth: None, note: None },
