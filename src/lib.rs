@@ -21,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod custody;
 pub mod exchange;
+pub mod explain;
 pub mod federation;
 pub mod grants;
 pub mod http;

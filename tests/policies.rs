@@ -12,6 +12,7 @@ mod policies {
     //! `tidegate policy check` and `tidegate policy test`, run as programs.
 
     mod check;
+    mod cookbook;
     mod program;
     mod test;
 }

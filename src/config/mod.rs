@@ -123,6 +123,9 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let known_aws = aws.as_ref().and_then(Option::as_ref);
     if let Some((section, keys)) = keys_section.as_ref().zip(keys.as_ref()) {
         custody::check_partition(section, &keys.kek, known_aws);
+        if let Some(store) = &store {
+            broker::check_publish_ahead(section, keys, store);
+        }
     }
     aws::check_web_identity(
         known_aws,

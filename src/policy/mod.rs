@@ -11,6 +11,7 @@ mod context;
 mod decision;
 mod engine;
 mod entities;
+pub mod explain;
 pub mod facts;
 mod fault;
 mod index;

@@ -126,7 +126,7 @@ impl PolicySets {
             return with_issue_question(facts, &grant, |question| {
                 needs_elevation(question)
                     .filter(|_| by_our_rule_too)
-                    .map_or_else(|| self.issue(question, &entity, &candidates), |refusal| Err(refusal))
+                    .map_or_else(|| self.issue(question, &entity, &candidates), Err)
             });
         }
         with_person_question(facts, &grant, |question| self.person(question, &entity, &candidates))
@@ -157,7 +157,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn issue_request(
+    pub(super) fn issue_request(
         &self,
         question: &IssueQuestion<'_>,
         grant: &GrantEntity,
@@ -208,7 +208,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn person_request(
+    pub(super) fn person_request(
         &self,
         question: &PersonQuestion<'_>,
         grant: &GrantEntity,

@@ -42,11 +42,11 @@ impl WorldFile {
     /// # Errors
     /// Everything that is wrong with it, each with line and column.
     pub fn read(text: &str) -> Result<Self, Faults> {
-        crate::document::read(text, Path::new(""), &KIND, read)
+        crate::document::read(text, Path::new(""), &KIND, |top| Some(read(top)))
     }
 }
 
-fn read(top: &Section<'_>) -> Option<WorldFile> {
+fn read(top: &Section<'_>) -> WorldFile {
     for (key, why) in [("issuers", "nobody could ask for anything"), ("grants", "nothing could be asked for")]
     {
         if !top.has(key) {
@@ -65,7 +65,7 @@ fn read(top: &Section<'_>) -> Option<WorldFile> {
     file.world.grants = grants.iter().filter_map(grant).map(Arc::new).collect();
     only_once(&issuers, "issuers");
     only_once(&grants, "grants");
-    Some(file)
+    file
 }
 
 fn only_once(sections: &[Section<'_>], what: &str) {

@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 mod digest;
+mod explain;
 mod junit;
 pub(super) mod place;
 mod test;
@@ -21,6 +22,8 @@ pub(in crate::cli) enum Command {
     Test(test::Args),
     /// Print the digest of the policy sets, as entries of the log carry it.
     Digest(digest::Args),
+    /// Say why a request is permitted or not, and what would have to be different.
+    Explain(Box<explain::Args>),
 }
 
 impl Command {
@@ -30,6 +33,7 @@ impl Command {
             Self::Check(args) => args.run(output),
             Self::Test(args) => args.run(output),
             Self::Digest(args) => args.run(output),
+            Self::Explain(args) => super::current_thread()?.block_on(args.run(output)),
         }
     }
 }

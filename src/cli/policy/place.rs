@@ -103,6 +103,16 @@ impl Place {
         })
     }
 
+    /// The issuers and grants, or none where nobody says them.
+    pub(super) fn world_if_known(&self) -> anyhow::Result<World> {
+        let faults = match self.surroundings() {
+            Ok(around) => return Ok(around.map(|around| around.world).unwrap_or_default()),
+            Err(faults) => faults,
+        };
+        let told: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.file, fault.message)).collect();
+        anyhow::bail!("{}", told.join("\n"))
+    }
+
     fn world_file(&self) -> PathBuf {
         self.dir.join("tests").join("world.toml")
     }
