@@ -227,7 +227,9 @@ impl<'a> Hypothesis<'a> {
 
     fn is_in(&self, other: &Expr) -> Verdict {
         match other.expr_kind() {
-            ExprKind::Set(items) => items.iter().map(|item| self.is_in(item)).reduce(either).unwrap_or(Some(false)),
+            ExprKind::Set(items) => {
+                items.iter().map(|item| self.is_in(item)).reduce(either).unwrap_or(Some(false))
+            }
             _ => walk::named(other).and_then(|uid| self.caller_is_in(&uid)),
         }
     }
