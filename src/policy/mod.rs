@@ -13,6 +13,7 @@ mod entities;
 pub mod facts;
 mod fault;
 mod index;
+mod invariants;
 mod load;
 mod memory;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, 
 pub use engine::PolicyEngine;
 pub use facts::Facts;
 pub use fault::{Fault, LoadError};
+pub use invariants::{INVARIANTS_FILE, Invariant, Promise};
 pub use load::{LoadedPolicy, Place};
 pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
