@@ -9,8 +9,8 @@ use super::super::{Output, failed};
 use super::place::PlaceArgs;
 use super::solver::{SolverArgs, world};
 use crate::clock::{Clock as _, SystemClock};
-use crate::policy::{INVARIANTS_FILE, Invariant, PolicySets};
-use crate::proof::{Answer, Question, Refutation, Report, Verdict, prove};
+use crate::policy::{INVARIANTS_FILE, Invariant, PolicySets, World};
+use crate::proof::{Answer, HeldBy, Question, Refutation, Report, Shape, Verdict, assumptions, prove};
 
 /// Arguments of `tidegate policy prove`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(in crate::cli) struct Args {
     /// Prove too that nothing is permitted that this older policy folder did not permit
     #[arg(long, value_name = "DIR")]
     no_wider_than: Option<PathBuf>,
+    /// Print what is taken for granted of every request, as Cedar, and prove nothing
+    #[arg(long)]
+    assumptions: bool,
     #[command(flatten)]
     solver: SolverArgs,
 }
@@ -71,7 +74,7 @@ impl Args {
             match answer {
                 Answer::Proved { held_by, about_nothing } => {
                     row("proved")?;
-                    if *held_by != crate::proof::HeldBy::Policies {
+                    if *held_by != HeldBy::Policies {
                         output.line(format!("    held by {held_by}: the policies would permit it"))?;
                     }
                     if *about_nothing {
@@ -101,4 +104,20 @@ impl Args {
         output.line(format!("    {shape}: {decision}{by}"))?;
         self.solver.show(id, example, output)
     }
+}
+
+fn print_assumptions(
+    sets: &PolicySets,
+    invariants: &[Invariant],
+    world: &World,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let mut all = serde_json::Map::new();
+    for shape in Shape::all() {
+        let text = assumptions(sets, invariants, world, shape).map_err(anyhow::Error::msg)?;
+        output.line(format!("// {shape}\n{text}\n"))?;
+        all.insert(shape.to_string(), text.into());
+    }
+    output.json(&all)?;
+    Ok(ExitCode::SUCCESS)
 }
