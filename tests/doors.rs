@@ -40,6 +40,8 @@ mod container;
 mod events;
 #[path = "doors/exchange.rs"]
 mod exchange;
+#[path = "doors/explain.rs"]
+mod explain;
 #[path = "doors/form.rs"]
 mod form;
 #[path = "doors/frozen.rs"]

@@ -6,14 +6,17 @@
 
 mod activation;
 mod approvers;
+pub mod cases;
 mod context;
 mod decision;
 mod engine;
 mod entities;
+pub mod explain;
 pub mod facts;
 mod fault;
 mod index;
 mod invariants;
+pub mod lint;
 mod load;
 mod memory;
 #[cfg(test)]
@@ -29,6 +32,7 @@ mod tests;
 mod texts;
 mod values;
 mod world;
+mod world_file;
 
 use std::path::PathBuf;
 
@@ -45,6 +49,7 @@ pub use schema::{Action, SCHEMA_TEXT};
 pub use sets::PolicySets;
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
+pub use world_file::WorldFile;
 
 /// Where the policies are.
 #[derive(Clone, Debug)]

@@ -114,20 +114,37 @@ impl PolicySets {
     /// # Errors
     /// The denial. Facts that no request can have are denied, as whatever cannot be evaluated is.
     pub fn decide(&self, facts: &Facts) -> Result<Decided, Denial> {
-        let outcome = self.ask(facts).unwrap_or_else(|error| Err(failed(error.to_string())));
+        self.told(self.ask(facts, true))
+    }
+
+    /// The same without the broker's own rule that break-glass needs an elevation: would the policies say so themselves?
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn decide_by_policies_alone(&self, facts: &Facts) -> Result<Decided, Denial> {
+        self.told(self.ask(facts, false))
+    }
+
+    fn told(&self, answer: Result<Result<Vec<PolicyRef>, Refusal>, FactsError>) -> Result<Decided, Denial> {
+        let outcome = answer.unwrap_or_else(|error| Err(failed(error.to_string())));
         match outcome {
             Ok(decided_by) => Ok(Decided { decided_by, digest: self.digest }),
             Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: self.digest }),
         }
     }
 
-    fn ask(&self, facts: &Facts) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
+    fn ask(
+        &self,
+        facts: &Facts,
+        by_our_rule_too: bool,
+    ) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
         let grant = facts.grant.to_grant()?;
         let entity = GrantEntity::new(&grant, &self.words).map_err(FactsError::of)?;
         let candidates = self.candidates(facts.asked.action(), &grant)?;
         if let Asked::Issue { .. } = facts.asked {
             return with_issue_question(facts, &grant, |question| {
                 needs_elevation(question)
+                    .filter(|_| by_our_rule_too)
                     .map_or_else(|| self.issue(question, &entity, &candidates), |refusal| Err(refusal))
             });
         }
@@ -159,7 +176,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn issue_request(
+    pub(super) fn issue_request(
         &self,
         question: &IssueQuestion<'_>,
         grant: &GrantEntity,
@@ -210,7 +227,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn person_request(
+    pub(super) fn person_request(
         &self,
         question: &PersonQuestion<'_>,
         grant: &GrantEntity,

@@ -24,7 +24,8 @@ pub(super) fn admits(world: &World, facts: &Facts) -> Result<(), Strange> {
             actor.as_deref().map_or(Ok(()), |actor| known(world, actor))?;
             ensure(*ttl <= grant.caps.max.duration(), "the grant's longest lifetime is shorter")?;
             let fits = match &grant.kind {
-                GrantKind::Jwt(jwt) => scopes.is_subset(&jwt.scopes),
+                // Of a grant that is only described nobody knows the scopes.
+                GrantKind::Jwt(jwt) => jwt.scopes.is_empty() || scopes.is_subset(&jwt.scopes),
                 GrantKind::Aws(_) => scopes.is_empty(),
             };
             ensure(fits, "the grant has no such scopes")?;

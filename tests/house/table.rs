@@ -4,7 +4,8 @@ use super::imports::{Import, imports};
 use super::sources::Source;
 
 /// Values and tiny ports that everybody may have. They know nothing of ours but each other.
-const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "network", "secret", "span", "telemetry"];
+const GROUND: &[&str] =
+    &["claims", "clock", "document", "entropy", "ids", "network", "secret", "span", "telemetry"];
 
 /// The rooms that the use cases and services stand on.
 const ROOMS: &[&str] = &[
@@ -51,6 +52,7 @@ const fn service(module: &'static str) -> Rule {
 /// A door knows what comes in and what goes out, never how it was decided or made.
 const DOOR: &[&str] = &[
     "exchange",
+    "explain",
     "tokens",
     "audit",
     "keys",
@@ -108,6 +110,8 @@ const RULES: &[Rule] = &[
         ..rule("store", &["keys", "audit", "breakglass", "locks", "notify", "principal"])
     },
     service("exchange"),
+    // Between the API and policy: who may ask why is decided here, so that no door names policy (decision 0044).
+    service("explain"),
     // What became of a token that was issued: beside the exchange, which only makes them.
     service("tokens"),
     rule("http", DOOR),

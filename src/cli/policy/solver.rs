@@ -55,7 +55,11 @@ fn write(dir: &Path, path: &Path, facts: &Facts) -> anyhow::Result<()> {
 
 /// Proofs are about the requests that a broker can get, so they need to know whose tokens it takes and what it issues.
 pub(super) fn world(place: &Place) -> anyhow::Result<World> {
-    place
-        .world()
-        .context("which issuers and grants are these policies for? Name the configuration: `--config FILE`")
+    let world = place.world_if_known()?;
+    anyhow::ensure!(
+        !world.grants.is_empty(),
+        "which issuers and grants are these policies for? Name the configuration with `--config FILE`, or describe them \
+         in `tests/world.toml` of the policy folder"
+    );
+    Ok(world)
 }
