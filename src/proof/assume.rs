@@ -69,7 +69,8 @@ impl Assumptions<'_> {
         if self.shape.principal == PrincipalKind::Workload {
             actor.push(parse(&same_when_named_the_same("context.actor"))?);
         }
-        Ok(vec![Expr::or(parse("!(context has actor)")?, all(actor))])
+        // What `has` found may be read in a branch of its own; behind an `or` Cedar does not see it.
+        Ok(vec![Expr::ite(parse("context has actor")?, all(actor), Expr::val(true))])
     }
 
     /// A caller is of a configured issuer, has the record of its profile and no other, is who their id says, and is only in
@@ -84,20 +85,30 @@ impl Assumptions<'_> {
         parts.extend(texts(named.map(|(_, id)| named_caller(who, kind, id)).collect())?);
         parts.extend(texts(self.literals.groups.iter().map(|group| own_group(who, group)).collect())?);
         if !is_person {
-            parts.extend(texts(self.service_accounts(who))?);
+            parts.extend(texts(self.subjects(who))?);
         }
         Ok(parts)
     }
 
-    /// A Kubernetes token's subject is its namespace and account, written another way.
-    fn service_accounts(&self, who: &str) -> Vec<String> {
+    /// A Kubernetes token's subject is its namespace and account, a SPIFFE token's its domain and path, written another way.
+    fn subjects(&self, who: &str) -> Vec<String> {
         let subjects = self.literals.callers.iter().filter_map(|(_, id)| id.split_once('|').map(|(_, s)| s));
         let subjects = subjects.chain(self.literals.texts.iter().map(String::as_str));
         let pairs = subjects.filter_map(|subject| {
+            if let Some((domain, path)) = subject.strip_prefix("spiffe://").and_then(|id| id.split_once('/'))
+            {
+                return Some(format!(
+                    "if {who} has spiffe then ({who}.subject == {}) == \
+                     ({who}.spiffe.trust_domain == {} && {who}.spiffe.path == {}) else true",
+                    text(subject),
+                    text(domain),
+                    text(&format!("/{path}")),
+                ));
+            }
             let (namespace, account) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
             Some(format!(
-                "!({who} has kubernetes) || (({who}.subject == {}) == \
-                 ({who}.kubernetes.namespace == {} && {who}.kubernetes.service_account == {}))",
+                "if {who} has kubernetes then ({who}.subject == {}) == \
+                 ({who}.kubernetes.namespace == {} && {who}.kubernetes.service_account == {}) else true",
                 text(subject),
                 text(namespace),
                 text(account),
@@ -145,8 +156,9 @@ impl Assumptions<'_> {
         let most =
             grant.break_glass.filter(|_| self.literals.reckons && self.shape.action == Action::Issue)?;
         Some(format!(
-            "!(context has elevation) || \
-             context.elevation.ends_at.durationSince(context.elevation.starts_at) <= duration(\"{}ms\")",
+            "if context has elevation \
+             then context.elevation.ends_at.durationSince(context.elevation.starts_at) <= duration(\"{}ms\") \
+             else true",
             most.max_duration.as_millis()
         ))
     }
@@ -154,13 +166,14 @@ impl Assumptions<'_> {
     /// Dates that a broker can put before Cedar, spans that do not run backwards, counts that are counts.
     fn circumstances(&self) -> Vec<String> {
         let mut parts = vec![date("context.now"), date("context.auth.issued_at")];
-        parts.push(format!("!(context.auth has auth_time) || ({})", date("context.auth.auth_time")));
+        parts
+            .push(format!("if context.auth has auth_time then {} else true", date("context.auth.auth_time")));
         match self.shape.action {
             Action::Issue => {
                 parts.push("context.ttl >= duration(\"1s\")".to_owned());
                 parts.push(format!(
-                    "!(context has elevation) || (context.elevation.approvals >= 1 && \
-                     context.elevation.approvals <= 1000 && {} && {})",
+                    "if context has elevation then context.elevation.approvals >= 1 && \
+                     context.elevation.approvals <= 1000 && {} && {} else true",
                     date("context.elevation.starts_at"),
                     date("context.elevation.ends_at"),
                 ));
@@ -204,7 +217,7 @@ impl Assumptions<'_> {
         // The broker writes an IPv4 address inside an IPv6 one as what it is.
         parts.push("!(context.source_ip.isInRange(ip(\"::ffff:0:0/96\")))".to_owned());
         parts.push("!(ip(\"::ffff:0:0/96\").isInRange(context.source_ip))".to_owned());
-        parts.into_iter().map(|part| format!("!(context has source_ip) || ({part})")).collect()
+        parts.into_iter().map(|part| format!("if context has source_ip then {part} else true")).collect()
     }
 
     /// What the broker holds beside its policies; each is tested where it is held.

@@ -146,10 +146,10 @@ impl Question<'_> {
     }
 }
 
-/// Could a broker get any request that the invariant speaks of?
+/// Could any request be one that the invariant speaks of, be it only to be refused?
 async fn is_met(ground: &Ground<'_>, solver: &mut Solver, aim: &Aim<'_>) -> Result<bool, Doubt> {
     let any = Aim { second: Expr::val(true), wants_second: true, ..aim.clone() };
-    ground.any(solver, &any).await
+    ground.by_policies(solver, &any).await
 }
 
 /// Is this a request for which the promise does not hold?

@@ -69,12 +69,6 @@ impl<'a> Ground<'a> {
         Ok(matches!(found, Found::Example(_)))
     }
 
-    /// Is there any that a broker could get, as far as the solver sees?
-    pub(super) async fn any(&self, solver: &mut Solver, aim: &Aim<'_>) -> Result<bool, Doubt> {
-        let found = self.ask(solver, aim, Reach::Broker, None).await?;
-        Ok(matches!(found, Found::Example(_)))
-    }
-
     /// Is there any that a broker could meet? `holds` says of facts whether they are what is searched for.
     pub(super) async fn real(
         &self,

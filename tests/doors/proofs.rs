@@ -103,9 +103,10 @@ impl World {
             "staff" => &self.staff,
             _ => &self.cluster,
         };
+        let life = if ["people", "staff"].contains(&issuer) { 600 } else { 3000 };
         let mut claims = json!({
             "iss": format!("https://{issuer}.example.com"), "aud": "tidegate", "sub": caller.subject.as_str(),
-            "iat": at, "exp": at + 3000, "groups": caller.groups,
+            "iat": at, "exp": at + life, "groups": caller.groups,
             "jti": format!("{}-{at}-{}", caller.subject, facts.at),
         });
         for (name, values) in &caller.tags {

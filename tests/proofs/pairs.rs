@@ -133,7 +133,7 @@ fn pairs() -> Vec<Pair> {
         conditions(
             "a caller by id, or by what its token says",
             true,
-            "principal == Tidegate::Workload::\"prod-cluster|system:serviceaccount:orders:api\"",
+            "principal is Tidegate::Workload && principal == Tidegate::Workload::\"prod-cluster|system:serviceaccount:orders:api\"",
             orders_api,
         ),
         conditions(
