@@ -210,8 +210,12 @@ impl Assumptions<'_> {
         let named = self.literals.networks.iter().map(String::as_str).chain(always);
         let mut parts: Vec<_> = named
             .map(|network| {
-                let network = format!("ip({})", text(network));
-                format!("!({network}.isInRange(context.source_ip)) || context.source_ip.isInRange({network})")
+                let range = format!("ip({})", text(network));
+                let holds_it = format!("{range}.isInRange(context.source_ip)");
+                if is_one_address(network) {
+                    return format!("(!({holds_it}) || context.source_ip.isInRange({range}))");
+                }
+                format!("!({holds_it})")
             })
             .collect();
         // The broker writes an IPv4 address inside an IPv6 one as what it is.
@@ -338,6 +342,14 @@ fn within_set<'a>(what: &str, members: impl Iterator<Item = &'a str>) -> String 
 fn list<'a>(members: impl Iterator<Item = &'a str>) -> Option<String> {
     let members: Vec<_> = members.map(text).collect();
     (!members.is_empty()).then(|| format!("[{}]", members.join(", ")))
+}
+
+/// A network that holds no address but its own.
+fn is_one_address(network: &str) -> bool {
+    match network.split_once('/') {
+        None => true,
+        Some((address, length)) => length == if address.contains(':') { "128" } else { "32" },
+    }
 }
 
 /// From 1970 to the last day that Cedar can write.

@@ -163,8 +163,8 @@ pub(super) fn check_readable(policy: &LoadedPolicy) -> Result<(), Doubt> {
         }
         _ => false,
     });
-    match reads_of_a_name {
-        true => Err(Doubt(format!("`{}` reads an attribute of an entity that it names itself", policy.name))),
-        false => Ok(()),
+    if reads_of_a_name {
+        return Err(Doubt(format!("`{}` reads an attribute of an entity that it names itself", policy.name)));
     }
+    Ok(())
 }

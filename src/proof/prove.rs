@@ -210,9 +210,9 @@ impl Sum {
     }
 
     fn answer(self) -> Answer {
-        match self.doubts.is_empty() {
-            true => Answer::Proved { held_by: self.held_by, about_nothing: self.about_nothing },
-            false => Answer::Unknown { why: self.doubts.join("; ") },
+        if self.doubts.is_empty() {
+            return Answer::Proved { held_by: self.held_by, about_nothing: self.about_nothing };
         }
+        Answer::Unknown { why: self.doubts.join("; ") }
     }
 }

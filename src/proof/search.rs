@@ -120,10 +120,10 @@ impl<'a> Ground<'a> {
         parts.extend(more.map(parse).transpose()?);
         parts.push(aim.first.clone());
         let (first, second) = (all(parts), aim.second.clone());
-        match aim.wants_second {
-            true => solver.both(shape, first, second).await,
-            false => solver.only_first(shape, first, second).await,
+        if aim.wants_second {
+            return solver.both(shape, first, second).await;
         }
+        solver.only_first(shape, first, second).await
     }
 
     /// A request on which `condition` fails.

@@ -108,7 +108,8 @@ impl Solver {
     fn compiled(&self, shape: Shape, condition: ast::Expr) -> Result<CompiledPolicy, Doubt> {
         let id = ast::PolicyID::from_string("condition");
         let policy = ast::Policy::from_when_clause(Effect::Permit, condition, id, None);
-        CompiledPolicy::compile(&Policy::from(policy), &shape.request_env()?, &self.schema).map_err(doubt)
+        CompiledPolicy::compile(&Policy::from(policy), &shape.request_env()?, &self.schema)
+            .map_err(|error| doubt(&error))
     }
 
     async fn ask(
@@ -117,7 +118,7 @@ impl Solver {
     ) -> Result<Found, Doubt> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => self.fresh().map_err(doubt)?,
+            None => self.fresh().map_err(|error| doubt(&error))?,
         };
         let answer = tokio::time::timeout(self.limit + GRACE, put(&mut session)).await;
         match answer {
@@ -130,7 +131,7 @@ impl Solver {
                 "the solver gave up, perhaps after its {} s: allow more with `--timeout`",
                 self.limit.as_secs()
             ))),
-            Ok(Err(error)) => Err(doubt(error)),
+            Ok(Err(error)) => Err(doubt(&error)),
             Err(_) => Err(Doubt("the solver did not answer in time and was ended".to_owned())),
         }
     }
@@ -151,18 +152,21 @@ async fn version(program: &Path) -> Result<String, String> {
         output.map_err(|_| "it does not answer `--version`".to_owned())?.map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let first = said.lines().next().unwrap_or_default().trim();
-    match first.contains("cvc5") {
-        true => Ok(first.chars().filter(|c| !c.is_control()).take(100).collect()),
-        false => Err("its `--version` does not say that it is cvc5".to_owned()),
+    if first.contains("cvc5") {
+        return Ok(first.chars().filter(|c| !c.is_control()).take(100).collect());
     }
+    Err("its `--version` does not say that it is cvc5".to_owned())
 }
 
-fn doubt(error: impl std::error::Error) -> Doubt {
+fn doubt(error: &Error) -> Doubt {
     let mut told = error.to_string();
-    let mut cause = error.source();
+    if let Error::PolicyNotWellTyped { errs } = error {
+        errs.iter().for_each(|error| told = format!("{told}: {error}"));
+    }
+    let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         told = format!("{told}: {inner}");
         cause = inner.source();
     }
-    Doubt(format!("the solver could not be asked: {}", told.chars().take(300).collect::<String>()))
+    Doubt(format!("the solver could not be asked: {}", told.chars().take(500).collect::<String>()))
 }
