@@ -108,8 +108,7 @@ impl PolicySets {
         let candidates = self.candidates(facts.asked.action(), &grant)?;
         if let Asked::Issue { .. } = facts.asked {
             return with_issue_question(facts, &grant, |question| {
-                needs_elevation(question)
-                    .map_or_else(|| self.issue(question, &entity, &candidates), |refusal| Err(refusal))
+                needs_elevation(question).map_or_else(|| self.issue(question, &entity, &candidates), Err)
             });
         }
         with_person_question(facts, &grant, |question| self.person(question, &entity, &candidates))

@@ -2,6 +2,7 @@
 
 mod digest;
 mod place;
+mod replay;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,8 @@ use super::Output;
 pub(in crate::cli) enum Command {
     /// Print the digest of the policy sets, as entries of the log carry it.
     Digest(digest::Args),
+    /// Decide again what the log says was decided, by other policies
+    Replay(replay::Args),
 }
 
 impl Command {
@@ -21,6 +24,7 @@ impl Command {
     pub(in crate::cli) fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         match self {
             Self::Digest(args) => args.run(output),
+            Self::Replay(args) => super::multi_thread()?.block_on(args.run(output)),
         }
     }
 }
