@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy_core::ast::{Expr, ExprKind, Literal};
 
 use super::engine::Loaded;
+use super::index::Candidates;
 use super::question::{ActivateProbe, Approvals, PersonQuestion, Wish};
 use super::schema::Action;
 use super::{PolicyEngine, schema::Vocabulary};
@@ -12,7 +13,7 @@ use crate::grants::Grant;
 use crate::ids::IssuerName;
 
 /// A policy that wants more people than this is met by nobody at night.
-const MOST_APPROVALS: u32 = 10;
+pub(super) const MOST_APPROVALS: u32 = 10;
 
 /// Groups as an approver brings them.
 type Groups = BTreeSet<(IssuerName, String)>;
@@ -39,12 +40,19 @@ fn question<'a>(probe: &ActivateProbe<'a>, approvals: Approvals<'a>) -> PersonQu
 impl Loaded {
     fn groups_named_for(&self, grant: &Grant) -> impl Iterator<Item = (IssuerName, String)> {
         let candidates = self.index.about_grant(Action::Activate, &grant.name);
-        let policies = candidates.into_iter().flat_map(|candidates| candidates.set.policies());
-        policies.flat_map(|policy| {
-            let nodes = policy.as_ref().non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
-            nodes.filter_map(|node| group(node.expr_kind(), &self.sets.words)).collect::<Vec<_>>()
-        })
+        candidates.into_iter().flat_map(|candidates| groups_named(candidates, &self.sets.words))
     }
+}
+
+/// Every group that the policies name.
+pub(super) fn groups_named(
+    candidates: &Candidates,
+    words: &Vocabulary,
+) -> impl Iterator<Item = (IssuerName, String)> {
+    candidates.set.policies().flat_map(|policy| {
+        let nodes = policy.as_ref().non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
+        nodes.filter_map(|node| group(node.expr_kind(), words)).collect::<Vec<_>>()
+    })
 }
 
 /// A name without an issuer's in front is no group that anybody could bring.

@@ -6,13 +6,17 @@
 
 mod activation;
 mod approvers;
+pub mod cases;
 mod context;
 mod decision;
 mod engine;
 mod entities;
+pub mod explain;
 pub mod facts;
 mod fault;
 mod index;
+mod invariants;
+pub mod lint;
 mod load;
 mod memory;
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod tests;
 mod texts;
 mod values;
 mod world;
+mod world_file;
 
 use std::path::PathBuf;
 
@@ -37,6 +42,7 @@ pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, 
 pub use engine::PolicyEngine;
 pub use facts::Facts;
 pub use fault::{Fault, LoadError};
+pub use invariants::{INVARIANTS_FILE, Invariant, Promise};
 pub use load::{LoadedPolicy, Place};
 pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
@@ -46,6 +52,7 @@ pub use sets::PolicySets;
 pub use shadow::{DifferenceKind, ShadowSettings, Verdict};
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
+pub use world_file::WorldFile;
 
 /// Where the policies are.
 #[derive(Clone, Debug)]

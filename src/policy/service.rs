@@ -91,6 +91,11 @@ impl Policies {
     /// Nothing may be issued.
     pub async fn start(&self) -> Result<Folder, PoliciesError> {
         let folder = self.apart(PolicyEngine::folder).await?;
+        if folder.digest() != self.services.engine.digest() {
+            // Written since it was loaded: what is not whole must not come into force everywhere.
+            let checked = folder.clone();
+            self.apart(move |engine| engine.check(&checked)).await?;
+        }
         let found = if self.shared { self.offer(&folder, false).await? } else { Folder::Same };
         self.seen().folder = Some(folder.digest());
         if !matches!(found, Folder::Loaded(_)) {

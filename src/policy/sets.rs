@@ -61,11 +61,30 @@ impl PolicySets {
     }
 
     pub(super) fn new(sources: &Sources) -> Result<Self, LoadError> {
+        Self::of_policies(load(sources, &schema()?)?, sources.authors.clone(), sources.digest())
+    }
+
+    /// What one author says, as if there were no other; `None` when they say nothing. Under the digest of both.
+    ///
+    /// # Errors
+    /// None that these sets would not have had.
+    pub fn only(&self, author: Author) -> Result<Option<Self>, LoadError> {
+        if !self.authors.contains(&author) {
+            return Ok(None);
+        }
+        let own = self.policies.iter().filter(|policy| policy.name.author() == author).cloned().collect();
+        Self::of_policies(own, vec![author], self.digest).map(Some)
+    }
+
+    pub(super) fn of_policies(
+        policies: Vec<LoadedPolicy>,
+        authors: Vec<Author>,
+        digest: PolicyDigest,
+    ) -> Result<Self, LoadError> {
         let words = Vocabulary::new()?;
-        let policies = load(sources, &schema()?)?;
         Ok(Self {
-            digest: sources.digest(),
-            authors: sources.authors.clone(),
+            digest,
+            authors,
             actions: Action::ALL.into_iter().map(|action| (action, words.action(action))).collect(),
             shelf: Shelf::new(&policies, &words),
             policies,
@@ -95,20 +114,38 @@ impl PolicySets {
     /// # Errors
     /// The denial. Facts that no request can have are denied, as whatever cannot be evaluated is.
     pub fn decide(&self, facts: &Facts) -> Result<Decided, Denial> {
-        let outcome = self.ask(facts).unwrap_or_else(|error| Err(failed(error.to_string())));
+        self.told(self.ask(facts, true))
+    }
+
+    /// The same without the broker's own rule that break-glass needs an elevation: would the policies say so themselves?
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn decide_by_policies_alone(&self, facts: &Facts) -> Result<Decided, Denial> {
+        self.told(self.ask(facts, false))
+    }
+
+    fn told(&self, answer: Result<Result<Vec<PolicyRef>, Refusal>, FactsError>) -> Result<Decided, Denial> {
+        let outcome = answer.unwrap_or_else(|error| Err(failed(error.to_string())));
         match outcome {
             Ok(decided_by) => Ok(Decided { decided_by, digest: self.digest }),
             Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: self.digest }),
         }
     }
 
-    fn ask(&self, facts: &Facts) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
+    fn ask(
+        &self,
+        facts: &Facts,
+        by_our_rule_too: bool,
+    ) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
         let grant = facts.grant.to_grant()?;
         let entity = GrantEntity::new(&grant, &self.words).map_err(FactsError::of)?;
         let candidates = self.candidates(facts.asked.action(), &grant)?;
         if let Asked::Issue { .. } = facts.asked {
             return with_issue_question(facts, &grant, |question| {
-                needs_elevation(question).map_or_else(|| self.issue(question, &entity, &candidates), Err)
+                needs_elevation(question)
+                    .filter(|_| by_our_rule_too)
+                    .map_or_else(|| self.issue(question, &entity, &candidates), Err)
             });
         }
         with_person_question(facts, &grant, |question| self.person(question, &entity, &candidates))
@@ -139,7 +176,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn issue_request(
+    pub(super) fn issue_request(
         &self,
         question: &IssueQuestion<'_>,
         grant: &GrantEntity,
@@ -190,7 +227,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn person_request(
+    pub(super) fn person_request(
         &self,
         question: &PersonQuestion<'_>,
         grant: &GrantEntity,
