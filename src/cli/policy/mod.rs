@@ -7,6 +7,7 @@ mod explain;
 mod junit;
 pub(super) mod place;
 mod prove;
+mod replay;
 mod solver;
 mod test;
 
@@ -31,6 +32,8 @@ pub(in crate::cli) enum Command {
     Prove(prove::Args),
     /// Say why a request is permitted or not, and what would have to be different.
     Explain(Box<explain::Args>),
+    /// Decide again what the log says was decided, by other policies
+    Replay(replay::Args),
 }
 
 impl Command {
@@ -43,6 +46,7 @@ impl Command {
             Self::Diff(args) => current_thread()?.block_on(args.run(output)),
             Self::Prove(args) => current_thread()?.block_on(args.run(output)),
             Self::Explain(args) => current_thread()?.block_on(args.run(output)),
+            Self::Replay(args) => super::multi_thread()?.block_on(args.run(output)),
         }
     }
 }
