@@ -127,7 +127,7 @@ fn policy_said(look: &Look<'_>, judged: &Judged, pieces: &[Piece<'_>]) -> Policy
         file: name.split('#').next().unwrap_or(name).to_owned(),
         line: source.first_line(),
         out_of_scope: look.scene.truth(&scope) == Some(false),
-        parts: telling.map(|piece| shown(&look.scene, *piece, &source)).collect(),
+        parts: telling.map(|piece| shown(&look.scene, *piece, source)).collect(),
     }
 }
 
