@@ -15,6 +15,7 @@ pub mod explain;
 pub mod facts;
 mod fault;
 mod index;
+mod invariants;
 pub mod lint;
 mod load;
 mod memory;
@@ -39,6 +40,7 @@ pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, 
 pub use engine::PolicyEngine;
 pub use facts::Facts;
 pub use fault::{Fault, LoadError};
+pub use invariants::{INVARIANTS_FILE, Invariant, Promise};
 pub use load::{LoadedPolicy, Place};
 pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
