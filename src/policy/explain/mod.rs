@@ -19,7 +19,7 @@ mod tests;
 mod value;
 mod words;
 
-use cedar_policy::Effect;
+use cedar_policy::{Effect, Policy};
 
 pub use shape::{
     ApprovalsNeeded, AuthorSaid, Explanation, Found, NearestMiss, Part, PolicySaid, Suggested, Verdict,
@@ -103,6 +103,13 @@ fn said(look: &Look<'_>, author: Author) -> AuthorSaid {
 fn conditions(judged: &Judged) -> Vec<Piece<'_>> {
     let conditions = judged.policy.as_ref().non_scope_constraints();
     conditions.map_or_else(Vec::new, |conditions| pieces(conditions, true))
+}
+
+/// Every part of a policy's conditions, and whether it would have to hold: for whoever lists policies.
+pub(super) fn all_parts(policy: &Policy) -> Vec<(String, bool)> {
+    let conditions = policy.as_ref().non_scope_constraints();
+    let pieces = conditions.map_or_else(Vec::new, |conditions| pieces(conditions, true));
+    pieces.into_iter().map(|piece| (source::text(piece.expression), piece.want)).collect()
 }
 
 /// The author's permits that do not hold: those whose scope fits before the others, the fewest parts first.
