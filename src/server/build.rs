@@ -143,13 +143,7 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             heard: Arc::clone(&heard),
         });
-        let clock_watch = ClockWatch::new(
-            Arc::clone(&high_water),
-            Arc::clone(&store),
-            audit.clone(),
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-        );
+        let clock_watch = watch_clock(&high_water, &store, &audit, &clock, &entropy);
         Ok(Self {
             clock,
             entropy,
@@ -255,6 +249,17 @@ impl Rooms {
             (Arc::clone(&self.keys), self.operators.clone(), Arc::clone(&self.clock));
         Arc::new(OpsDoor::new(readiness, metrics, keys, operators, clock))
     }
+}
+
+fn watch_clock(
+    high_water: &Arc<HighWater>,
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> ClockWatch {
+    let (high_water, store) = (Arc::clone(high_water), Arc::clone(store));
+    ClockWatch::new(high_water, store, audit.clone(), Arc::clone(clock), Arc::clone(entropy))
 }
 
 fn explainer(

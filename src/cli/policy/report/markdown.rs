@@ -38,7 +38,7 @@ fn invariants(page: &mut String, invariants: &Invariants) {
     let _ = write!(page, "\n## What can never happen\n\n");
     match invariants {
         Invariants::None => {
-            page.push_str("Nothing is claimed: the policy folder has no `invariants.cedar`.\n")
+            page.push_str("Nothing is claimed: the policy folder has no `invariants.cedar`.\n");
         }
         Invariants::NotProved { why, ids } => {
             let _ = write!(page, "**Not proved: no solver.** {}\n\n", cell(why));

@@ -53,9 +53,8 @@ async fn the_page_of_the_shipped_policies_is_this() {
     report.folder = "policies".to_owned();
     report.at = Moment::EPOCH;
     let page = markdown::page(&report);
-    let start = page.find("\n## `ledger-api`").unwrap();
-    let end = page.find("\n## `orders-read`").unwrap();
-    insta::assert_snapshot!(&page[start..end]);
+    let grants = page.split("\n## ").filter(|part| part.starts_with("`ledger"));
+    insta::assert_snapshot!(grants.collect::<Vec<_>>().join("\n## "));
 }
 
 #[test]
