@@ -173,7 +173,7 @@ impl BreakGlass {
         };
         self.may(caller, Wish::Explain { grant })
             .map(|_| Arc::clone(grant))
-            .map_err(|denial| Refusal::denied(BreakGlassError::NotFound, &denial).because("policy"))
+            .map_err(|denial| Refusal::denied(BreakGlassError::NotFound, *denial).because("policy"))
     }
 
     /// Could a credential that was issued under it still be good at `at`?
