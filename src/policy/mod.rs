@@ -19,6 +19,7 @@ mod invariants;
 pub mod lint;
 mod load;
 mod memory;
+pub mod overview;
 #[cfg(test)]
 mod permit_for_test;
 mod question;

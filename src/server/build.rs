@@ -116,8 +116,7 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
-        let explainer =
-            Explainer::new(Arc::clone(&break_glass), Arc::clone(&policy), Arc::clone(&federation), &catalog);
+        let explainer = explainer(&break_glass, &policy, &federation, &catalog);
         let heard = Arc::new(heard(&*store, &clock));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
@@ -165,7 +164,7 @@ impl Rooms {
             exchange: Arc::new(exchange),
             people,
             break_glass,
-            explainer: Arc::new(explainer),
+            explainer,
             notifier: Arc::new(notifier),
             locks,
             tokens: Arc::new(tokens),
@@ -256,6 +255,16 @@ impl Rooms {
             (Arc::clone(&self.keys), self.operators.clone(), Arc::clone(&self.clock));
         Arc::new(OpsDoor::new(readiness, metrics, keys, operators, clock))
     }
+}
+
+fn explainer(
+    break_glass: &Arc<BreakGlass>,
+    policy: &Arc<PolicyEngine>,
+    federation: &Arc<Federation>,
+    catalog: &Catalog,
+) -> Arc<Explainer> {
+    let (break_glass, policy) = (Arc::clone(break_glass), Arc::clone(policy));
+    Arc::new(Explainer::new(break_glass, policy, Arc::clone(federation), catalog))
 }
 
 /// One recorder for the process: several brokers in one process (tests, the demo) share it.
