@@ -19,13 +19,16 @@ mod invariants;
 pub mod lint;
 mod load;
 mod memory;
+pub mod overview;
 #[cfg(test)]
 mod permit_for_test;
 mod question;
 mod reads;
+pub mod replay;
 mod schema;
 pub mod service;
 mod sets;
+mod shadow;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -47,6 +50,7 @@ pub use question::{
 };
 pub use schema::{Action, SCHEMA_TEXT};
 pub use sets::PolicySets;
+pub use shadow::{DifferenceKind, ShadowSettings, Verdict};
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
 pub use world_file::WorldFile;

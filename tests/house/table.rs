@@ -135,6 +135,7 @@ const RULES: &[Rule] = &[
                 "keys",
                 "audit",
                 "policy::Settings",
+                "policy::ShadowSettings",
                 "issuance",
                 "breakglass",
                 "notify",
