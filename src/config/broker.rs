@@ -7,6 +7,7 @@ use super::faults::quoted;
 use super::reader::Section;
 use super::secret_source::{SecretSource, secret};
 use super::server::ServerSettings;
+use super::vendor;
 use crate::keys::SigningAlgorithm;
 use crate::policy::Settings as PolicySettings;
 
@@ -191,5 +192,6 @@ pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> O
         place.fault(key, format!("`{}` is no folder", dir.display()), help);
         return None;
     }
-    Some(PolicySettings { dir })
+    let vendor = section.map_or(Some(None), vendor::read)?;
+    Some(PolicySettings { vendor, ..PolicySettings::of_folder(dir) })
 }

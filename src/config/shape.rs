@@ -68,7 +68,17 @@ pub(super) const KEYS: Shape = Shape {
     ],
 };
 pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin"] };
-pub(super) const POLICY: Shape = Shape { table: "policy", keys: &["dir"] };
+pub(super) const POLICY: Shape = Shape {
+    table: "policy",
+    keys: &[
+        "dir",
+        "vendor_bundle",
+        "vendor_key",
+        "vendor_key_file",
+        "vendor_bundle_version",
+        "vendor_bundle_version_file",
+    ],
+};
 pub(super) const AWS: Shape = Shape {
     table: "aws",
     keys: &[

@@ -13,6 +13,7 @@ use crate::grants::Grant;
 use crate::ids::ElevationId;
 use crate::issuance::aws::{Plan, PlanError};
 use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
+use crate::policy::service::record::policy_record;
 use crate::policy::{Denial, Permit};
 use crate::principal::PrincipalId;
 use crate::store::ReplayClaim;
@@ -142,7 +143,7 @@ impl Exchange {
             actor: actor_record(attempt.caller),
             grant: grant_record(permit.grant()),
             token: token_record(&attempt.caller.token),
-            policy: policy_record(permit.digest(), permit.decided_by()),
+            policy: policy_record(permit.digests(), permit.decided_by()),
             credential: credential_record(permit, credential),
             elevation: permit.elevation().map(use_record),
             source_ip: attempt.request.source_ip,
@@ -182,7 +183,7 @@ impl Exchange {
             Stop::Failed(fault) => (ExchangeError::Failed(fault), None),
             Stop::Refused(refusal) => (ExchangeError::Refused(refusal), None),
             Stop::Denied(denial) => {
-                let policy = policy_record(denial.digest, &denial.decided_by);
+                let policy = policy_record(denial.digests, &denial.decided_by);
                 (Refusal::Target(TargetRefusal::Denied(denial.reason.to_string())).into(), Some(policy))
             }
         };
@@ -260,13 +261,6 @@ pub(super) fn grant_record(grant: &Grant) -> GrantRecord {
 
 fn token_record(token: &VerifiedToken) -> TokenRecord {
     TokenRecord { sha256: token.fingerprint(), issued_at: token.issued_at(), expires_at: token.expires_at() }
-}
-
-fn policy_record(
-    digest: crate::policy::PolicyDigest,
-    decided_by: &[crate::policy::PolicyRef],
-) -> PolicyRecord {
-    PolicyRecord { digest, decided_by: decided_by.iter().map(ToString::to_string).collect() }
 }
 
 fn credential_record(permit: &Permit, credential: &Credential) -> CredentialRecord {

@@ -80,7 +80,8 @@ const RULES: &[Rule] = &[
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
-    rule("policy", &["principal", "grants"]),
+    // The signed notes of bundles: the format, and never a key of ours.
+    rule("policy", &["principal", "grants", "keys::note"]),
     Rule { never: BACKENDS, ..rule("policy::service", &["principal", "grants", "audit", "store"]) },
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),
@@ -129,6 +130,10 @@ const RULES: &[Rule] = &[
                 "keys",
                 "audit",
                 "policy::Settings",
+                // What the customer pins of a vendor's bundle is configuration.
+                "policy::bundle::Pin",
+                "policy::bundle::Pinned",
+                "policy::bundle::VersionPin",
                 "issuance",
                 "breakglass",
                 "notify",

@@ -11,6 +11,7 @@ use crate::grants::Grant;
 use crate::ids::{ElevationId, GrantName};
 use crate::locks::{OwnedSubjects, Subjects};
 use crate::people::Caller;
+use crate::policy::service::record;
 use crate::policy::{Decided, Denial, ElevationFacts, PersonQuestion, Wish};
 use crate::principal::PrincipalId;
 
@@ -51,17 +52,11 @@ pub(super) fn facts<'a>(elevation: &'a Elevation, id: &'a str, grant: &'a Arc<Gr
 }
 
 pub(super) fn policy_record(decided: &Decided) -> PolicyRecord {
-    PolicyRecord {
-        digest: decided.digest(),
-        decided_by: decided.decided_by().iter().map(ToString::to_string).collect(),
-    }
+    record::policy_record(decided.digests(), decided.decided_by())
 }
 
 pub(super) fn denial_record(denial: &Denial) -> PolicyRecord {
-    PolicyRecord {
-        digest: denial.digest,
-        decided_by: denial.decided_by.iter().map(ToString::to_string).collect(),
-    }
+    record::policy_record(denial.digests, &denial.decided_by)
 }
 
 impl BreakGlass {

@@ -33,7 +33,8 @@ impl World {
     async fn publish(&self, digest: Fingerprint) {
         let set = NewPolicySet { from: None, digest, text: "texts".to_owned() };
         let request_id = self.workload_asks("cluster", "app", "orders").request_id;
-        let event = Event::PolicyLoaded { digest };
+        let digests = PolicyDigests { both: digest, customer: digest, vendor: None };
+        let event = loaded_event(&Origin { digests, entities: None, bundle: None });
         let published = Submission::new(request_id, event).with(vec![Effect::PublishPolicy(Box::new(set))]);
         self.exchange.services.audit.record(published).await.unwrap();
     }

@@ -8,7 +8,8 @@ use crate::audit::PolicyRecord;
 use crate::grants::Grant;
 use crate::locks::{Lock, LockTarget};
 use crate::people::Caller;
-use crate::policy::{Denial, PersonQuestion, Wish};
+use crate::policy::service::record;
+use crate::policy::{Denial, PersonQuestion, PolicyDigests, PolicyRef, Wish};
 
 /// Deciding policies that one entry names. Another thousand of them would keep a freeze out of the log.
 const MOST_NAMES: usize = 100;
@@ -81,14 +82,14 @@ impl LockBook {
         caller: &Caller,
         grants: impl Iterator<Item = &'a Arc<Grant>>,
     ) -> Result<PolicyRecord, Box<Refused>> {
-        let (mut names, mut digest) = (BTreeSet::new(), None);
+        let (mut names, mut digests) = (BTreeSet::new(), None);
         for grant in grants {
             let decided = self.ask(caller, grant).map_err(|denial| denied(&denial))?;
-            names.extend(decided.decided_by().iter().map(ToString::to_string));
-            digest = Some(decided.digest());
+            names.extend(decided.decided_by().iter().cloned());
+            digests = Some(decided.digests());
         }
-        let digest = digest.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
-        Ok(PolicyRecord { digest, decided_by: cut(names) })
+        let digests = digests.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
+        Ok(policy_record(digests, &names))
     }
 
     fn ask(&self, caller: &Caller, grant: &Arc<Grant>) -> Result<crate::policy::Decided, Denial> {
@@ -120,8 +121,7 @@ impl Refused {
 }
 
 fn denied(denial: &Denial) -> Box<Refused> {
-    let decided_by = cut(denial.decided_by.iter().map(ToString::to_string).collect());
-    let policy = PolicyRecord { digest: denial.digest, decided_by };
+    let policy = policy_record(denial.digests, &denial.decided_by.iter().cloned().collect());
     forbidden("policy_denied", denial.reason.to_string(), Some(policy))
 }
 
@@ -134,11 +134,12 @@ fn forbidden(code: &'static str, detail: String, policy: Option<PolicyRecord>) -
     Box::new(Refused { told, reason: code, detail, policy })
 }
 
-fn cut(names: BTreeSet<String>) -> Vec<String> {
+/// Cut after the first names.
+fn policy_record(digests: PolicyDigests, names: &BTreeSet<PolicyRef>) -> PolicyRecord {
     let more = names.len().saturating_sub(MOST_NAMES);
-    let mut names: Vec<_> = names.into_iter().take(MOST_NAMES).collect();
+    let mut record = record::policy_record(digests, names.iter().take(MOST_NAMES));
     if more > 0 {
-        names.push(format!("and {more} more"));
+        record.decided_by.push(format!("and {more} more"));
     }
-    names
+    record
 }

@@ -10,7 +10,7 @@ use crate::audit::tests::Bench;
 use crate::entropy::SystemEntropy;
 use crate::grants::{Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
 use crate::ids::{Audience, GrantName};
-use crate::policy::Settings;
+use crate::policy::{Origin, PolicyDigests, Settings};
 
 const ONE: &str = "@id(\"one\") permit(principal, action, resource);";
 const TWO: &str = "@id(\"two\") permit(principal, action, resource);";
@@ -94,6 +94,11 @@ fn grant() -> Grant {
     Grant::new(GrantName::new("a").unwrap(), kind, caps, None, BTreeSet::new(), BTreeSet::new())
 }
 
+fn loaded(both: PolicyDigest) -> Event {
+    let digests = PolicyDigests { both, customer: both, vendor: None };
+    record::loaded_event(&Origin { digests, entities: None, bundle: None })
+}
+
 #[tokio::test]
 async fn a_machine_that_comes_back_with_an_old_folder_does_not_roll_policies_back() {
     let cluster = Cluster::new().await;
@@ -138,7 +143,7 @@ async fn a_replica_that_cannot_validate_what_others_published_keeps_the_old_and_
     ]);
     let set = NewPolicySet { from: cluster.in_force().await, digest, text: text.to_owned() };
     let request_id = RequestId::new(cluster.bench.clock.now(), &SystemEntropy::new()).unwrap();
-    let submission = Submission::new(request_id, Event::PolicyLoaded { digest });
+    let submission = Submission::new(request_id, loaded(digest));
     log.record(submission.with(vec![Effect::PublishPolicy(Box::new(set))])).await.unwrap();
     let before = one.digest();
     for _ in 0..2 {
@@ -146,7 +151,7 @@ async fn a_replica_that_cannot_validate_what_others_published_keeps_the_old_and_
     }
     assert_eq!(one.digest(), before);
     // What the old ones permit is not recorded any more.
-    let under = Submission::new(request_id, Event::PolicyLoaded { digest: before });
+    let under = Submission::new(request_id, loaded(before));
     let refused = log.record(under.with(vec![Effect::RequirePolicy(before)])).await.unwrap_err();
     assert_eq!(refused, RecordError::Overtaken(Overtaken::Policy));
     // It recovers by itself when others go back.

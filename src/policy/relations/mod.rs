@@ -1,0 +1,151 @@
+//! Who belongs to which team, which team is part of which, and which team owns which grant: what the customer writes down
+//! in `entities.json` beside the policies. Knows all of it flattened, so that a decision pays a look-up and no walk;
+//! refuses to know what anybody may do with it.
+//!
+//! A group's id says who can put people into it. `<issuer name>/<group>` is a group that the issuer's tokens name; what has
+//! no `/` is a team of this file, which no token can name.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use cedar_policy::{Entity, EntityUid};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
+
+use super::load::LoadedPolicy;
+use super::schema::{Vocabulary, uid};
+use crate::ids::{GrantName, IssuerName};
+use crate::principal::PrincipalId;
+
+/// The file, relative to the policy folder.
+pub(super) const RELATIONS_FILE: &str = "entities.json";
+
+/// Memberships, hierarchy and ownership that the customer wrote down.
+#[derive(Debug, Default)]
+pub struct Relations {
+    /// Every declared group, person and workload, with each group that it is in, at whatever distance.
+    above: HashMap<EntityUid, Box<[EntityUid]>>,
+    /// The same from the other end.
+    below: HashMap<EntityUid, Vec<EntityUid>>,
+    owners: HashMap<GrantName, EntityUid>,
+    /// Groups that a policy asks about by name (`Group::"a" in …`): those questions need the group itself.
+    asked_about: HashSet<EntityUid>,
+}
+
+impl Relations {
+    /// Is nothing written down?
+    pub fn is_empty(&self) -> bool {
+        self.above.is_empty() && self.owners.is_empty()
+    }
+
+    /// The ids of all declared groups.
+    pub fn groups(&self) -> BTreeSet<&str> {
+        let groups = self.above.keys().filter(|uid| uid.type_name().basename() == "Group");
+        groups.map(|uid| uid.id().unescaped()).collect()
+    }
+
+    /// The id of the group that owns a grant.
+    pub fn owner_of(&self, grant: &GrantName) -> Option<&str> {
+        self.owners.get(grant).map(|owner| owner.id().unescaped())
+    }
+
+    /// The grants that somebody owns.
+    pub fn owned(&self) -> impl Iterator<Item = &GrantName> {
+        self.owners.keys()
+    }
+
+    /// Whose people or workloads can be in that group: by a token that names it or a group below it, or because they are
+    /// written down in one. An id without `/` that nobody is written down for has none.
+    pub fn issuers_reaching(&self, group: &str) -> BTreeSet<IssuerName> {
+        let below = self.below.iter().filter(|(uid, _)| uid.id().unescaped() == group);
+        let below = below.flat_map(|(_, below)| below.iter().filter_map(issuer_of));
+        issuer_of_group(group).into_iter().chain(below).collect()
+    }
+
+    /// Every issuer whose name stands in the file.
+    pub fn issuers_named(&self) -> BTreeSet<IssuerName> {
+        self.above.keys().filter_map(issuer_of).collect()
+    }
+
+    /// The groups that a declared group, person or workload is in, at whatever distance.
+    pub(super) fn above(&self, uid: &EntityUid) -> &[EntityUid] {
+        self.above.get(uid).map(|above| &**above).unwrap_or_default()
+    }
+
+    /// Every declared group, person and workload that is in a group, at whatever distance.
+    pub(super) fn below(&self, group: &EntityUid) -> &[EntityUid] {
+        self.below.get(group).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn owner(&self, grant: &GrantName) -> Option<&EntityUid> {
+        self.owners.get(grant)
+    }
+
+    /// Notes which groups the policies put to the left of an `in`.
+    pub(super) fn look_at(&mut self, policies: &[LoadedPolicy], words: &Vocabulary) {
+        if self.is_empty() {
+            return;
+        }
+        for condition in policies.iter().filter_map(|loaded| loaded.policy.as_ref().non_scope_constraints()) {
+            for node in condition.subexpressions() {
+                if let ExprKind::BinaryApp { op: BinaryOp::In, arg1, .. } = node.expr_kind() {
+                    self.asked_about.extend(groups_in(arg1, words));
+                }
+            }
+        }
+    }
+
+    /// The groups that a question about this grant can be about, beside those of people: its owner's, and those that
+    /// policies ask about by name.
+    pub(super) fn group_entities(&self, grant: &GrantName) -> Vec<Entity> {
+        let groups: HashSet<&EntityUid> = self.owner(grant).into_iter().chain(&self.asked_about).collect();
+        let entity = |group: &EntityUid| {
+            let above = self.above(group).iter().cloned().collect();
+            Entity::new_no_attrs(group.clone(), above)
+        };
+        groups.into_iter().map(entity).collect()
+    }
+}
+
+/// Every group that stands in an expression.
+pub(super) fn groups_in(expression: &Expr, words: &Vocabulary) -> Vec<EntityUid> {
+    let group = |node: &Expr| match node.expr_kind() {
+        ExprKind::Lit(Literal::EntityUID(uid)) => {
+            let uid = EntityUid::from(uid.as_ref().clone());
+            (*uid.type_name() == words.group).then_some(uid)
+        }
+        _ => None,
+    };
+    expression.subexpressions().filter_map(group).collect()
+}
+
+/// A token's group, taken apart; `None` for a team.
+pub(super) fn token_group(id: &str) -> Option<(IssuerName, &str)> {
+    let (issuer, group) = id.split_once('/')?;
+    Some((IssuerName::new(issuer).ok()?, group))
+}
+
+fn issuer_of_group(id: &str) -> Option<IssuerName> {
+    token_group(id).map(|(issuer, _)| issuer)
+}
+
+/// Who says that somebody is this: the issuer of a token's group, of a person, of a workload.
+fn issuer_of(uid: &EntityUid) -> Option<IssuerName> {
+    match uid.type_name().basename() {
+        "Group" => issuer_of_group(uid.id().unescaped()),
+        _ => principal_id(uid).map(|id| id.issuer),
+    }
+}
+
+/// Of a person or workload.
+pub(super) fn principal_id(uid: &EntityUid) -> Option<PrincipalId> {
+    let (issuer, subject) = uid.id().unescaped().split_once('|')?;
+    Some(PrincipalId { issuer: IssuerName::new(issuer).ok()?, subject: subject.parse().ok()? })
+}
+
+/// `<issuer name>/<group>`: an issuer's name holds no `/`, so no issuer can name another's group, and no team.
+pub(super) fn token_group_uid(issuer: &IssuerName, group: &str, words: &Vocabulary) -> EntityUid {
+    uid(&words.group, &format!("{issuer}/{group}"))
+}
