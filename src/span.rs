@@ -39,6 +39,32 @@ pub fn format_duration(span: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// For serde: as people write them; `0s` and milliseconds (`1500ms`) too, so that every span reads back.
+pub mod text {
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// As text.
+    pub fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        if span.subsec_millis() == 0 {
+            return serializer.serialize_str(&super::format_duration(*span));
+        }
+        serializer.collect_str(&format_args!("{}ms", span.as_millis()))
+    }
+
+    /// From text.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let millis =
+            text.strip_suffix("ms").and_then(|number| number.parse().ok()).map(Duration::from_millis);
+        let zero = (text == "0s").then_some(Duration::ZERO);
+        let span = zero.or(millis).or_else(|| super::parse_duration(&text));
+        span.ok_or_else(|| serde::de::Error::custom(super::FORMS))
+    }
+}
+
 /// For serde: whole seconds as a number.
 pub mod seconds {
     use std::time::Duration;

@@ -16,6 +16,7 @@ pub mod keys;
 mod lock;
 mod logging;
 mod options;
+mod policy;
 mod serve;
 mod store;
 mod subject;
@@ -78,6 +79,9 @@ enum Command {
     /// Look at the store, bring its schema up to date, move it.
     #[command(subcommand)]
     Store(store::Command),
+    /// Read, test and prove policies before they decide anything.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print a completion script for your shell.
     Completions(completions::Args),
 }
@@ -112,6 +116,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Grants(args) => current_thread()?.block_on(args.run(output)),
         Command::Audit(command) => multi_thread()?.block_on(command.run(output)),
         Command::Keys(command) => current_thread()?.block_on(command.run(output)),
+        Command::Policy(command) => command.run(output),
         Command::Store(command) => multi_thread()?.block_on(command.run(output)),
         Command::Completions(args) => {
             args.run();

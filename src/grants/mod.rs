@@ -3,6 +3,7 @@
 
 mod aws;
 mod catalog;
+mod described;
 mod lifetime;
 mod session_policy;
 mod sts;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use aws::{AwsGrant, RoleArn, RoleArnError, TagError};
 pub use catalog::{Catalog, CatalogError};
+pub use described::{DescribeError, Description};
 pub use lifetime::{AskError, CapsError, Lifetime, LifetimeCaps, effective};
 pub use session_policy::PolicyTemplate;
 pub(crate) use session_policy::strict_json;

@@ -42,7 +42,7 @@ impl Loaded {
         let policies = candidates.into_iter().flat_map(|candidates| candidates.set.policies());
         policies.flat_map(|policy| {
             let nodes = policy.as_ref().non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
-            nodes.filter_map(|node| group(node.expr_kind(), &self.words)).collect::<Vec<_>>()
+            nodes.filter_map(|node| group(node.expr_kind(), &self.sets.words)).collect::<Vec<_>>()
         })
     }
 }

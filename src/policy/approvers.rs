@@ -15,7 +15,7 @@ use cedar_policy_core::ast::{Expr, ExprKind, UnaryOp, Var};
 
 use super::PolicyEngine;
 use super::engine::Loaded;
-use super::entities::GrantFacts;
+use super::entities::GrantEntity;
 use super::index::Candidates;
 use super::schema::{Action, Vocabulary, uid};
 use super::values::{Members, entity};
@@ -38,12 +38,13 @@ impl PolicyEngine {
         requester: &PrincipalId,
     ) -> bool {
         let live = self.live.load();
-        let facts = live.grant_facts(grant);
+        let facts = live.grant_entity(grant);
         let (Ok(facts), Some(candidates)) = (facts, live.index.about_elevations(Action::Approve)) else {
             return false;
         };
-        let requester = uid(&live.words.person, &requester.to_string());
-        let mut approvers = approving.iter().flat_map(|issuer| approvers(issuer, candidates, &live.words));
+        let requester = uid(&live.sets.words.person, &requester.to_string());
+        let mut approvers =
+            approving.iter().flat_map(|issuer| approvers(issuer, candidates, &live.sets.words));
         approvers
             .any(|approver| approver.uid != requester && live.could_approve(&approver, facts, candidates))
     }
@@ -70,13 +71,15 @@ fn approvers<'a>(issuer: &'a IssuerName, candidates: &Candidates, words: &Vocabu
 }
 
 impl Loaded {
-    fn could_approve(&self, approver: &Approver<'_>, grant: &GrantFacts, candidates: &Candidates) -> bool {
+    fn could_approve(&self, approver: &Approver<'_>, grant: &GrantEntity, candidates: &Candidates) -> bool {
         // What cannot be built is unknown, not impossible.
-        let Some(known) = Known::new(approver, grant, &self.words) else { return true };
+        let Some(known) = Known::new(approver, grant, &self.sets.words) else { return true };
         let verdicts: Vec<_> = candidates
             .set
             .policies()
-            .map(|policy| (policy, both(approver.is_meant(policy, &self.words), known.condition(policy))))
+            .map(|policy| {
+                (policy, both(approver.is_meant(policy, &self.sets.words), known.condition(policy)))
+            })
             .collect();
         let forbidden =
             verdicts.iter().any(|(policy, holds)| policy.effect() == Effect::Forbid && *holds == Some(true));
@@ -86,7 +89,7 @@ impl Loaded {
                 own && policy.effect() == Effect::Permit && *holds != Some(false)
             })
         };
-        !forbidden && self.authors.iter().all(|author| permits(*author))
+        !forbidden && self.sets.authors().iter().all(|author| permits(*author))
     }
 }
 
@@ -144,7 +147,7 @@ struct Known {
 }
 
 impl Known {
-    fn new(approver: &Approver<'_>, grant: &GrantFacts, words: &Vocabulary) -> Option<Self> {
+    fn new(approver: &Approver<'_>, grant: &GrantEntity, words: &Vocabulary) -> Option<Self> {
         let mut person = Members::default();
         person.put("issuer", entity(uid(&words.issuer, approver.issuer.as_str())));
         let person = Entity::new_with_tags(approver.uid.clone(), person.0, [], []).ok()?;

@@ -1,25 +1,23 @@
 //! The live policy sets, and the one function that decides.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request};
 use tokio::sync::watch;
 
-use super::decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
-use super::entities::{self, GrantFacts};
+use super::decision::{Decided, Denial, Permit, PolicyDigest, PolicyRef};
+use super::entities::GrantEntity;
 use super::fault::LoadError;
-use super::index::{Candidates, Index};
-use super::load::load;
+use super::index::Index;
 use super::memory::{Inputs, Memory};
 use super::reads::Part;
-use super::schema::{Action, Vocabulary, schema};
+use super::schema::Action;
+use super::sets::{PolicySets, Refusal, failed, needs_elevation};
 use super::source::Sources;
 use super::texts::PolicyTexts;
-use super::values::ValueError;
-use super::{IssueQuestion, PersonQuestion, Settings, context};
+use super::{IssueQuestion, PersonQuestion, Settings};
 use crate::grants::{Catalog, Grant};
 use crate::ids::GrantName;
 use crate::secret::Fingerprint;
@@ -36,21 +34,14 @@ pub struct PolicyEngine {
     reloading: Mutex<()>,
 }
 
-/// One valid state of the folder, ready to decide.
+/// One valid state of the folder, ready to decide about the grants of a catalog.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    digest: PolicyDigest,
-    pub(super) authors: Vec<Author>,
-    pub(super) words: Vocabulary,
-    actions: HashMap<Action, EntityUid>,
+    pub(super) sets: Arc<PolicySets>,
     pub(super) index: Index,
-    grants: HashMap<GrantName, (Fingerprint, GrantFacts)>,
-    authorizer: Authorizer,
+    grants: HashMap<GrantName, (Fingerprint, GrantEntity)>,
     memory: Memory,
 }
-
-/// No, before the digest is added.
-pub(super) type Refusal = (DenialReason, Vec<PolicyRef>);
 
 impl PolicyEngine {
     /// Reads, strictly validates and indexes the folder for the grants in `catalog`.
@@ -106,14 +97,19 @@ impl PolicyEngine {
     }
 
     fn put_in_force(&self, loaded: Loaded) {
-        let digest = loaded.digest;
+        let digest = loaded.digest();
         self.live.store(Arc::new(loaded));
         self.news.send_replace(digest);
     }
 
+    /// The policy sets that decide now, for questions about any grant.
+    pub fn sets(&self) -> Arc<PolicySets> {
+        Arc::clone(&self.live.load().sets)
+    }
+
     /// The policy sets that decide now.
     pub fn digest(&self) -> PolicyDigest {
-        self.live.load().digest
+        self.live.load().digest()
     }
 
     /// Does any policy that may decide `issue` on this grant read `context.ttl`?
@@ -133,10 +129,10 @@ impl PolicyEngine {
                 ttl: question.ttl,
                 scopes: question.scopes.clone(),
                 decided_by,
-                digest: live.digest,
+                digest: live.digest(),
                 elevation: question.elevation,
             }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest }),
+            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest() }),
         }
     }
 }
@@ -146,194 +142,67 @@ impl PolicyEngine {
     pub fn decide(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
         let live = self.live.load();
         match live.person(question) {
-            Ok(decided_by) => Ok(Decided { decided_by, digest: live.digest }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest }),
+            Ok(decided_by) => Ok(Decided { decided_by, digest: live.digest() }),
+            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest() }),
         }
     }
 }
 
 impl Loaded {
     fn new(sources: &Sources, catalog: &Catalog) -> Result<Self, LoadError> {
-        let words = Vocabulary::new()?;
-        let policies = load(sources, &schema()?)?;
-        let facts = |grant: &Arc<Grant>| {
-            GrantFacts::new(grant, &words).map(|facts| (grant.name.clone(), (grant.version, facts)))
+        let sets = Arc::new(PolicySets::new(sources)?);
+        let entity = |grant: &Arc<Grant>| {
+            GrantEntity::new(grant, &sets.words).map(|entity| (grant.name.clone(), (grant.version, entity)))
         };
         Ok(Self {
-            digest: sources.digest(),
-            authors: sources.authors.clone(),
-            actions: Action::ALL.into_iter().map(|action| (action, words.action(action))).collect(),
-            index: Index::new(&policies, &words, catalog)?,
-            grants: catalog.iter().map(facts).collect::<Result<_, _>>()?,
-            authorizer: Authorizer::new(),
+            index: Index::new(&sets.shelf, sets.policies(), catalog)?,
+            grants: catalog.iter().map(entity).collect::<Result<_, _>>()?,
             memory: Memory::default(),
-            words,
+            sets,
         })
     }
 
-    /// Where no policy looks at anything but the lifetime, the context of the last request serves the next one with the
-    /// same lifetime: building it costs a third of a decision.
-    fn issue_context(
-        &self,
-        question: &IssueQuestion<'_>,
-        candidates: &Candidates,
-    ) -> Result<Context, ValueError> {
-        if !candidates.reads.looks_at_nothing_but_the_lifetime() {
-            return context::issue(question, &self.words, candidates.reads);
-        }
-        if let Some(last) = &*candidates.lifetime_context.load()
-            && last.0 == question.ttl
-        {
-            return Ok(last.1.clone());
-        }
-        let fresh = context::issue(question, &self.words, candidates.reads)?;
-        candidates.lifetime_context.store(Some(Arc::new((question.ttl, fresh.clone()))));
-        Ok(fresh)
+    pub(super) fn digest(&self) -> PolicyDigest {
+        self.sets.digest()
     }
 
     fn issue(&self, question: &IssueQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
-        if question.grant.break_glass.is_some() && question.elevation.is_none() {
-            return Err(failed(format!("grant `{}` needs an active elevation", question.grant.name)));
+        if let Some(refusal) = needs_elevation(question) {
+            return Err(refusal);
         }
-        let grant = self.grant_facts(question.grant)?;
+        let grant = self.grant_entity(question.grant)?;
         let candidates = self.index.about_grant(Action::Issue, &question.grant.name);
         let candidates = candidates.ok_or_else(|| unknown(question.grant))?;
         let Some(inputs) = Inputs::of(question, candidates.reads) else {
-            return self.evaluate_issue(question, grant, candidates);
+            return self.sets.issue(question, grant, candidates);
         };
         if let Some(decided_by) = self.memory.recall(inputs) {
             return Ok(decided_by);
         }
-        let decided_by = self.evaluate_issue(question, grant, candidates)?;
+        let decided_by = self.sets.issue(question, grant, candidates)?;
         self.memory.keep(inputs, &decided_by);
         Ok(decided_by)
     }
 
-    fn evaluate_issue(
-        &self,
-        question: &IssueQuestion<'_>,
-        grant: &GrantFacts,
-        candidates: &Candidates,
-    ) -> Result<Vec<PolicyRef>, Refusal> {
-        let reads = candidates.reads;
-        let context = self.issue_context(question, candidates).map_err(unbuilt)?;
-        let caller = entities::principal(question.principal, &self.words, reads).map_err(unbuilt)?;
-        let actor = question.actor.filter(|actor| {
-            // The same workload may act for itself: an entity stands in the store once.
-            reads.has(Part::Actor) && question.principal.id() != &actor.id
-        });
-        let actor =
-            actor.map(|actor| entities::workload(actor, &self.words, reads)).transpose().map_err(unbuilt)?;
-        let principal = entities::principal_uid(question.principal, &self.words);
-        let request = self.request(principal, Action::Issue, grant.uid.clone(), context)?;
-        let entities = with_entities(&grant.entities, [caller].into_iter().chain(actor))?;
-        self.decide(candidates, &request, &entities)
-    }
-
     pub(super) fn person(&self, question: &PersonQuestion<'_>) -> Result<Vec<PolicyRef>, Refusal> {
-        let (wish, words) = (&question.wish, &self.words);
-        let action = wish.action();
-        let grant = self.grant_facts(wish.grant())?;
-        let (resource, candidates) = match wish.elevation() {
-            Some(facts) => (entities::elevation_uid(facts, words), self.index.about_elevations(action)),
-            None => (grant.uid.clone(), self.index.about_grant(action, &wish.grant().name)),
+        let wish = &question.wish;
+        let grant = self.grant_entity(wish.grant())?;
+        let candidates = match wish.elevation() {
+            Some(_) => self.index.about_elevations(wish.action()),
+            None => self.index.about_grant(wish.action(), &wish.grant().name),
         };
-        let candidates = candidates.ok_or_else(|| unknown(wish.grant()))?;
-        let reads = candidates.reads;
-        let mut more = vec![entities::person(question.person, words, reads).map_err(unbuilt)?];
-        if let Some(facts) = wish.elevation() {
-            more.push(entities::elevation(facts, words).map_err(unbuilt)?);
-            if facts.requester.id != question.person.id {
-                more.push(entities::person(facts.requester, words, reads).map_err(unbuilt)?);
-            }
-        }
-        let context = context::person(question, words, reads).map_err(unbuilt)?;
-        let person = entities::person_uid(question.person, words);
-        let request = self.request(person, action, resource, context)?;
-        self.decide(candidates, &request, &with_entities(&grant.entities, more.into_iter())?)
+        self.sets.person(question, grant, candidates.ok_or_else(|| unknown(wish.grant()))?)
     }
 
     /// A grant that is not exactly the one that was indexed has other labels or sets, perhaps; nothing is guessed.
-    pub(super) fn grant_facts(&self, grant: &Grant) -> Result<&GrantFacts, Refusal> {
+    pub(super) fn grant_entity(&self, grant: &Grant) -> Result<&GrantEntity, Refusal> {
         match self.grants.get(&grant.name) {
-            Some((version, facts)) if *version == grant.version => Ok(facts),
+            Some((version, entity)) if *version == grant.version => Ok(entity),
             _ => Err(unknown(grant)),
         }
     }
-
-    fn request(
-        &self,
-        principal: EntityUid,
-        action: Action,
-        resource: EntityUid,
-        context: cedar_policy::Context,
-    ) -> Result<Request, Refusal> {
-        let action = self.actions.get(&action).cloned().unwrap_or_else(|| self.words.action(action));
-        Request::new(principal, action, resource, context, None).map_err(unbuilt)
-    }
-
-    /// One evaluation over both authors' candidates. It equals two, one per author: a forbid of either denies, an error
-    /// in either denies, and each author needs a permit of its own.
-    fn decide(
-        &self,
-        candidates: &Candidates,
-        request: &Request,
-        entities: &Entities,
-    ) -> Result<Vec<PolicyRef>, Refusal> {
-        let response = self.authorizer.is_authorized(request, &candidates.set, entities);
-        let diagnostics = response.diagnostics();
-        // Cedar skips a policy that fails, so a failing forbid would let everybody in.
-        let mut errors = diagnostics.errors().peekable();
-        if errors.peek().is_some() {
-            return Err(errors_of(errors, candidates));
-        }
-        let mut named: Vec<PolicyRef> =
-            diagnostics.reason().filter_map(|id| candidates.names.get(id)).cloned().collect();
-        named.sort();
-        match (response.decision(), named.first()) {
-            (Decision::Allow, _) => match self.authors.iter().find(|author| !has_author(&named, **author)) {
-                Some(silent) => Err((DenialReason::NotPermitted(*silent), Vec::new())),
-                None => Ok(named),
-            },
-            (Decision::Deny, Some(forbid)) => Err((DenialReason::Forbidden(forbid.author()), named)),
-            (Decision::Deny, None) => Err((DenialReason::NotPermitted(Author::Customer), Vec::new())),
-        }
-    }
-}
-
-fn has_author(named: &[PolicyRef], author: Author) -> bool {
-    named.iter().any(|policy| policy.author() == author)
-}
-
-fn with_entities(base: &Entities, more: impl Iterator<Item = Entity>) -> Result<Entities, Refusal> {
-    base.clone().add_entities(more, None).map_err(unbuilt)
 }
 
 fn unknown(grant: &Grant) -> Refusal {
     failed(format!("grant `{}` is not of the catalog that the policies were loaded for", grant.name))
-}
-
-fn failed(text: String) -> Refusal {
-    (DenialReason::Error(text), Vec::new())
-}
-
-fn unbuilt(error: impl std::fmt::Display) -> Refusal {
-    failed(ValueError::of(error).to_string())
-}
-
-/// The first failure in words, and the names of all. Cut: an error may quote a value of the caller's.
-fn errors_of<'a>(errors: impl Iterator<Item = &'a AuthorizationError>, candidates: &Candidates) -> Refusal {
-    let mut texts = Vec::new();
-    let mut names = HashSet::new();
-    for AuthorizationError::PolicyEvaluationError(error) in errors {
-        let name = candidates.names.get(error.policy_id());
-        let words: String =
-            error.inner().to_string().chars().take(200).flat_map(char::escape_default).collect();
-        texts.push(format!("`{}`: {words}", name.map_or("?", PolicyRef::as_str)));
-        names.extend(name.cloned());
-    }
-    texts.sort();
-    let mut names: Vec<_> = names.into_iter().collect();
-    names.sort();
-    (DenialReason::Error(texts.into_iter().next().unwrap_or_default()), names)
 }

@@ -18,13 +18,13 @@ use crate::principal::{
 
 /// A grant as policy sees it: the part of a request that does not change.
 #[derive(Debug)]
-pub(super) struct GrantFacts {
+pub(super) struct GrantEntity {
     pub(super) uid: EntityUid,
     /// The grant and the sets that hold it.
     pub(super) entities: Entities,
 }
 
-impl GrantFacts {
+impl GrantEntity {
     pub(super) fn new(grant: &Grant, words: &Vocabulary) -> Result<Self, LoadError> {
         let mut members = Members::default();
         members.text("name", grant.name.as_str());

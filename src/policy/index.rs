@@ -4,7 +4,7 @@
 //! does. So it looks only at what a scope excludes for certain: another action, another grant, another grant set.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use cedar_policy::{ActionConstraint, Context, EntityUid, PolicyId, PolicySet, ResourceConstraint};
@@ -27,15 +27,22 @@ pub(super) struct Candidates {
     pub(super) lifetime_context: ArcSwapOption<(Lifetime, Context)>,
 }
 
-/// Candidates by question.
+/// Candidates by question, for the grants of a catalog.
 #[derive(Debug)]
 pub(super) struct Index {
     grants: HashMap<Action, HashMap<GrantName, Arc<Candidates>>>,
     elevations: HashMap<Action, Arc<Candidates>>,
 }
 
+/// Which policies are about what, and every list of candidates that was built. Each is built once: most grants share theirs.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    buckets: HashMap<Action, Buckets>,
+    built: Mutex<HashMap<Positions, Arc<Candidates>>>,
+}
+
 /// Positions in the list of loaded policies, ascending.
-type Positions = BTreeSet<usize>;
+pub(super) type Positions = BTreeSet<usize>;
 
 /// What one action's policies are about.
 #[derive(Debug, Default)]
@@ -57,28 +64,55 @@ enum Reach {
     Nothing,
 }
 
+impl Shelf {
+    pub(super) fn new(policies: &[LoadedPolicy], words: &Vocabulary) -> Self {
+        Self { buckets: buckets(policies, words), built: Mutex::default() }
+    }
+
+    /// The policies that can decide `action`, which is about `grant` in the end.
+    pub(super) fn positions(&self, action: Action, grant: &Grant) -> Positions {
+        match self.buckets.get(&action) {
+            Some(bucket) if action.is_about_elevation() => bucket.elevations.clone(),
+            Some(bucket) => bucket.about(grant),
+            None => Positions::new(),
+        }
+    }
+
+    pub(super) fn candidates(
+        &self,
+        policies: &[LoadedPolicy],
+        positions: Positions,
+    ) -> Result<Arc<Candidates>, LoadError> {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = built.get(&positions) {
+            return Ok(Arc::clone(known));
+        }
+        let chosen = positions.iter().filter_map(|position| policies.get(*position));
+        let candidates = Arc::new(Candidates::new(chosen)?);
+        built.insert(positions, Arc::clone(&candidates));
+        Ok(candidates)
+    }
+}
+
 impl Index {
     /// Indexes `policies` for the grants of `catalog`.
     pub(super) fn new(
+        shelf: &Shelf,
         policies: &[LoadedPolicy],
-        words: &Vocabulary,
         catalog: &Catalog,
     ) -> Result<Self, LoadError> {
-        let buckets = buckets(policies, words);
-        let mut builder = Builder { policies, shared: HashMap::new() };
         let mut index = Self { grants: HashMap::new(), elevations: HashMap::new() };
         for action in Action::ALL {
-            let empty = Buckets::default();
-            let bucket = buckets.get(&action).unwrap_or(&empty);
             if action.is_about_elevation() {
-                index.elevations.insert(action, builder.candidates(bucket.elevations.clone())?);
+                let about = shelf.buckets.get(&action).map(|bucket| bucket.elevations.clone());
+                index.elevations.insert(action, shelf.candidates(policies, about.unwrap_or_default())?);
                 continue;
             }
-            let by_grant = catalog
-                .iter()
-                .map(|grant| Ok((grant.name.clone(), builder.candidates(bucket.about(grant))?)))
-                .collect::<Result<_, LoadError>>()?;
-            index.grants.insert(action, by_grant);
+            let of = |grant: &Arc<Grant>| {
+                let candidates = shelf.candidates(policies, shelf.positions(action, grant))?;
+                Ok((grant.name.clone(), candidates))
+            };
+            index.grants.insert(action, catalog.iter().map(of).collect::<Result<_, LoadError>>()?);
         }
         Ok(index)
     }
@@ -163,24 +197,6 @@ fn reach_of(uid: &EntityUid, words: &Vocabulary) -> Reach {
         kind if *kind == words.grant_set => Reach::Set(id()),
         kind if *kind == words.elevation => Reach::Elevations,
         _ => Reach::Nothing,
-    }
-}
-
-/// Builds each distinct list of candidates once: most grants share theirs.
-struct Builder<'a> {
-    policies: &'a [LoadedPolicy],
-    shared: HashMap<Positions, Arc<Candidates>>,
-}
-
-impl Builder<'_> {
-    fn candidates(&mut self, positions: Positions) -> Result<Arc<Candidates>, LoadError> {
-        if let Some(built) = self.shared.get(&positions) {
-            return Ok(Arc::clone(built));
-        }
-        let chosen = || positions.iter().filter_map(|position| self.policies.get(*position));
-        let built = Arc::new(Candidates::new(chosen())?);
-        self.shared.insert(positions, Arc::clone(&built));
-        Ok(built)
     }
 }
 

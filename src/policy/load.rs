@@ -1,6 +1,7 @@
 //! From texts to validated policies. Every fault is found before any is reported.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
@@ -12,10 +13,25 @@ use super::source::{SourceFile, Sources};
 
 /// A policy that passed strict validation, under its own name.
 #[derive(Clone, Debug)]
-pub(super) struct LoadedPolicy {
-    pub(super) name: PolicyRef,
-    pub(super) policy: Policy,
+pub struct LoadedPolicy {
+    /// How decisions and the record call it.
+    pub name: PolicyRef,
+    /// What it says.
+    pub policy: Policy,
+    /// Where it stands.
+    pub place: Place,
     pub(super) reads: Reads,
+}
+
+/// Where a policy stands: what it was read from, for whoever points at a part of it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Relative to the policy folder.
+    pub file: Arc<str>,
+    /// The whole file, which the offsets of Cedar's own places count in.
+    pub text: Arc<str>,
+    /// The policy's first line, counted from 1.
+    pub line: usize,
 }
 
 /// Annotations decide nothing here, so only those that say so are taken: a name, and a note for the reader.
@@ -66,6 +82,7 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
     let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy)).collect();
     policies.sort_by_key(|(offset, _)| *offset);
     let mut taken = BTreeSet::new();
+    let (path, text): (Arc<str>, Arc<str>) = (file.path().into(), file.text.as_str().into());
     let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
         let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
         faults.extend(check_annotations(policy).map(at));
@@ -75,7 +92,9 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
         }
         let name = PolicyRef::new(file.author, &file.name, &name);
         let renamed = policy.new_id(PolicyId::new(name.as_str()));
-        LoadedPolicy { policy: renamed, reads: Reads::of(policy), name }
+        let line = file.text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
+        let place = Place { file: Arc::clone(&path), text: Arc::clone(&text), line };
+        LoadedPolicy { policy: renamed, reads: Reads::of(policy), name, place }
     });
     Some(named.collect())
 }

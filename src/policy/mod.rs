@@ -10,6 +10,7 @@ mod context;
 mod decision;
 mod engine;
 mod entities;
+pub mod facts;
 mod fault;
 mod index;
 mod load;
@@ -20,22 +21,28 @@ mod question;
 mod reads;
 mod schema;
 pub mod service;
+mod sets;
 mod source;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod values;
+mod world;
 
 use std::path::PathBuf;
 
 pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, PolicyRef};
 pub use engine::PolicyEngine;
+pub use facts::Facts;
 pub use fault::{Fault, LoadError};
+pub use load::{LoadedPolicy, Place};
 pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
 };
 pub use schema::{Action, SCHEMA_TEXT};
+pub use sets::PolicySets;
 pub use texts::PolicyTexts;
+pub use world::{KnownIssuer, World};
 
 /// Where the policies are.
 #[derive(Clone, Debug)]

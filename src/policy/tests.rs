@@ -3,6 +3,7 @@
 mod approvals;
 mod elevations;
 mod equivalence;
+mod facts;
 mod folders;
 mod people;
 

@@ -73,46 +73,60 @@ pub enum WorkloadAttributes {
 }
 
 /// A Kubernetes service account, and the pod it was mounted into.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is the claim of that name under `kubernetes.io`")]
 pub struct Kubernetes {
     pub namespace: String,
     pub service_account: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
 
 /// A GitHub Actions job.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is GitHub's claim of that name")]
 pub struct Github {
     pub repository: String,
     pub repository_id: String,
     pub repository_owner: String,
     pub repository_owner_id: String,
+    #[serde(rename = "ref")]
     pub git_ref: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ref_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_ref: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<String>,
 }
 
 /// A GitLab CI/CD job.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is GitLab's claim of that name")]
 pub struct Gitlab {
     pub project_path: String,
     pub project_id: String,
     pub namespace_id: String,
+    #[serde(rename = "ref")]
     pub git_ref: String,
     pub ref_type: String,
     pub ref_protected: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
 }
 
 /// A SPIFFE ID, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the two parts of a SPIFFE ID (SPIFFE-ID §2)")]
 pub struct Spiffe {
     pub trust_domain: String,
@@ -120,11 +134,14 @@ pub struct Spiffe {
 }
 
 /// An AWS principal that called `GetWebIdentityToken`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "AWS's own names")]
 pub struct AwsIdentity {
     pub account: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cedar_policy::{Entities, Request};
 
 use super::*;
-use crate::policy::entities::{self, GrantFacts};
+use crate::policy::entities::{self, GrantEntity};
 use crate::policy::reads::Reads;
 use crate::policy::schema::{Vocabulary, schema};
 use crate::policy::{DenialReason, context};
@@ -76,6 +76,34 @@ impl Scene {
 }
 
 #[test]
+fn every_wish_reads_back_from_its_facts_and_is_decided_the_same() {
+    let scene = Scene::new();
+    let two = "permit(principal, action == Tidegate::Action::\"activate\", resource) when { context.approvals.count >= 2 && context.approvals.groups.contains(Tidegate::Group::\"staff/g\") };
+        permit(principal, action == Tidegate::Action::\"approve\", resource) when { resource.requester != principal && resource.reason == \"INC-1\" && resource has ticket && context.duration <= duration(\"1h\") };
+        permit(principal, action in [Tidegate::Action::\"view\", Tidegate::Action::\"request\"], resource);";
+    let engine = Folder::new(&[("customer/a.cedar", two)]).engine();
+    let mut permitted = 0;
+    for person in [&scene.ann, &scene.bob] {
+        for wish in scene.wishes() {
+            let question = PersonQuestion {
+                person,
+                authentication: &scene.authentication,
+                source_ip: None,
+                at: "2026-11-22T16:00:00Z".parse().unwrap(),
+                wish,
+            };
+            let facts: Facts =
+                serde_json::from_str(&serde_json::to_string(&Facts::of_person(&question)).unwrap()).unwrap();
+            let (live, read) = (engine.decide(&question), engine.sets().decide(&facts));
+            permitted += usize::from(live.is_ok());
+            assert_eq!(live.is_ok(), read.is_ok(), "{facts:?}");
+            assert_eq!(facts.asked.action(), question.wish.action());
+        }
+    }
+    assert_eq!(permitted, 7);
+}
+
+#[test]
 fn a_requester_is_kept_from_approving_by_policy() {
     let scene = Scene::new();
     let text = "permit(principal, action == Tidegate::Action::\"approve\", resource);
@@ -124,7 +152,7 @@ fn an_elevation_shows_its_grant_and_its_requester_to_policy() {
 #[test]
 fn what_we_build_has_the_schemas_shape_for_every_action() {
     let (scene, words, schema) = (Scene::new(), Vocabulary::new().unwrap(), schema().unwrap());
-    let facts = GrantFacts::new(&scene.grant, &words).unwrap();
+    let facts = GrantEntity::new(&scene.grant, &words).unwrap();
     for wish in scene.wishes() {
         let question = scene.question(&scene.bob, wish);
         let people = [&scene.ann, &scene.bob].map(|one| entities::person(one, &words, Reads::ALL).unwrap());
