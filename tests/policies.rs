@@ -231,7 +231,7 @@ fn person(
 ) -> Result<Vec<PolicyRef>, Denial> {
     let grant = case.grant(catalog);
     let duration = || Duration::from_secs(minutes(case.duration.as_ref()) * 60);
-    let (who, groups) = (case.principal.person(), BTreeSet::new());
+    let (who, groups, people) = (case.principal.person(), BTreeSet::new(), BTreeSet::new());
     let requester = case.requester.as_ref().map_or_else(ann, Caller::person);
     let elevation = ElevationFacts {
         id: "elv-01a203ff-4cee-7102-8304-05060708090a",
@@ -245,7 +245,7 @@ fn person(
         "request" => Wish::Request { grant, duration: duration() },
         "approve" => Wish::Approve { elevation, duration: duration() },
         "activate" => {
-            let approvals = Approvals { count: case.approvals, groups: &groups };
+            let approvals = Approvals { count: case.approvals, people: &people, groups: &groups };
             Wish::Activate { grant, duration: duration(), approvals }
         }
         "revoke" => Wish::Revoke { elevation },
@@ -276,7 +276,8 @@ fn ann() -> Person {
 #[test]
 fn every_shipped_case_is_answered_as_it_says() {
     let catalog = catalog();
-    let engine = PolicyEngine::load(&Settings { dir: folder() }, &catalog).unwrap_or_else(|e| panic!("{e}"));
+    let engine =
+        PolicyEngine::load(&Settings::of_folder(folder()), &catalog).unwrap_or_else(|e| panic!("{e}"));
     let mut wrong = Vec::new();
     let mut count = 0;
     for entry in std::fs::read_dir(folder().join("tests")).unwrap() {
@@ -297,7 +298,7 @@ fn every_shipped_case_is_answered_as_it_says() {
 #[test]
 fn the_shipped_policies_let_two_of_the_customers_people_open_every_break_glass_grant() {
     let catalog = catalog();
-    let engine = PolicyEngine::load(&Settings { dir: folder() }, &catalog).unwrap();
+    let engine = PolicyEngine::load(&Settings::of_folder(folder()), &catalog).unwrap();
     let (ann, groups) = (ann(), BTreeSet::new());
     let authentication =
         Authentication { issued_at: now(), acr: None, amr: BTreeSet::new(), auth_time: None };
@@ -310,6 +311,7 @@ fn the_shipped_policies_let_two_of_the_customers_people_open_every_break_glass_g
             at: now(),
             grant,
             duration: Duration::from_hours(1),
+            people: &BTreeSet::new(),
             groups: &groups,
         });
         assert_eq!(needed, Some(2), "{}", grant.name);

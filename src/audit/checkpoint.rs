@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::merkle::Hash;
-use crate::keys::note::{self, NoteFault};
 use crate::keys::NoteSigner;
+use crate::keys::note::{self, NoteFault};
 pub use crate::keys::note::{VerifierKey, VerifierKeyError};
 
 /// The state of a log at one size.

@@ -54,7 +54,10 @@ fn malformed_notes_are_refused_whoever_signed_them() {
         format!("{note}\u{2014} a+b AAAAAAAA\n"),
         format!("{note}\u{2014} x AAAA\n"),
     ] {
-        assert!(matches!(Checkpoint::open(&bad, &key), Err(NoteError::Note(NoteFault::Malformed(_)))), "{bad:?}");
+        assert!(
+            matches!(Checkpoint::open(&bad, &key), Err(NoteError::Note(NoteFault::Malformed(_)))),
+            "{bad:?}"
+        );
     }
     for text in
         ["log.example/t\n1\n", "log.example/t\n01\nAAAA\n", "log.example/t\n1\nAAAA\n", "x\n\n1\n", "\n"]
@@ -62,7 +65,10 @@ fn malformed_notes_are_refused_whoever_signed_them() {
         let mut blob = signer.key_id().to_vec();
         blob.extend_from_slice(&signer.sign(text.as_bytes()));
         let note = format!("{text}\n\u{2014} log.example/t {}\n", BASE64.encode(blob));
-        assert!(matches!(Checkpoint::open(&note, &key), Err(NoteError::Note(NoteFault::Malformed(_)))), "{text:?}");
+        assert!(
+            matches!(Checkpoint::open(&note, &key), Err(NoteError::Note(NoteFault::Malformed(_)))),
+            "{text:?}"
+        );
     }
 }
 

@@ -113,7 +113,7 @@ fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
     }
     if let Err(error) = PolicyEngine::load(&settings.policy, &settings.grants) {
         faults.extend(error.faults.into_iter().map(|fault| Shown {
-            file: settings.policy.dir.join(&fault.file).display().to_string(),
+            file: settings.policy.place_of(&fault).display().to_string(),
             line: fault.line,
             column: fault.column,
             path: String::new(),

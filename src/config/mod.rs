@@ -15,9 +15,9 @@ mod server;
 mod shape;
 mod store;
 mod sts;
-mod vendor;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use std::path::{Path, PathBuf};
 

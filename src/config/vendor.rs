@@ -7,14 +7,19 @@ use super::secret_source::readable_file;
 use crate::policy::bundle::{Pin, Pinned, VersionPin};
 
 /// Keys that say something about a bundle.
-const PINS: [&str; 4] = ["vendor_key", "vendor_key_file", "vendor_bundle_version", "vendor_bundle_version_file"];
+const PINS: [&str; 4] =
+    ["vendor_key", "vendor_key_file", "vendor_bundle_version", "vendor_bundle_version_file"];
 
 /// The pinned bundle; `None` inside when there is none, `None` when what is there is wrong.
 pub(super) fn read(section: &Section<'_>) -> Option<Option<Pin>> {
     if !section.has("vendor_bundle") {
         let stray: Vec<_> = PINS.into_iter().filter(|key| section.has(key)).collect();
         for key in &stray {
-            section.fault(key, "there is no `vendor_bundle` that it is about", "name the bundle, or leave it out");
+            section.fault(
+                key,
+                "there is no `vendor_bundle` that it is about",
+                "name the bundle, or leave it out",
+            );
         }
         return stray.is_empty().then_some(None);
     }

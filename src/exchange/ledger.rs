@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::record::{grant_record, principal_record};
 use crate::audit::{
-    DeliveredCredential, DeliveriesEntry, Effect, Event, GrantRecord, PrincipalRecord, Receipt,
-    SourceRecord, Submission,
+    DeliveredCredential, DeliveriesEntry, Effect, Event, GrantRecord, PrincipalRecord, Receipt, SourceRecord,
+    Submission,
 };
 use crate::clock::Moment;
 use crate::ids::RequestId;

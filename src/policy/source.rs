@@ -9,8 +9,8 @@ use super::Settings;
 use super::bundle::{BrokerVersion, BundleIdentity, Pin};
 use super::decision::{Author, PolicyDigest, PolicyDigests};
 use super::fault::{Fault, LoadError};
-use super::relations::RELATIONS_FILE;
-use super::schema::{SCHEMA_FILE, SCHEMA_TEXT};
+use super::relations::{RELATIONS_FILE, Relations};
+use super::schema::{SCHEMA_FILE, SCHEMA_TEXT, Vocabulary};
 use crate::secret::Fingerprint;
 
 /// One `*.cedar` file.
@@ -83,8 +83,9 @@ impl Sources {
         let mut sources = Self { authors: vec![Author::Customer], ..Self::default() };
         match read_author(dir, Author::Customer, &mut faults) {
             Ok(Some(files)) => sources.files = files,
-            Ok(None) => faults
-                .push(Fault::of_file("customer", "the folder is missing; nothing could ever be issued")),
+            Ok(None) => {
+                faults.push(Fault::of_file("customer", "the folder is missing; nothing could ever be issued"))
+            }
             Err(error) => faults.push(Fault::of_file(Author::Customer.as_str(), cannot_read(&error))),
         }
         match fs::read_to_string(dir.join(RELATIONS_FILE)) {
@@ -164,6 +165,12 @@ impl Sources {
             .collect()
     }
 
+    pub(super) fn read_relations(&self, words: &Vocabulary) -> Result<Relations, LoadError> {
+        self.relations
+            .as_deref()
+            .map_or_else(|| Ok(Relations::default()), |text| Relations::read(text, words))
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin {
             digests: self.digests(),
@@ -195,7 +202,10 @@ fn check_folder(dir: &Path) -> Result<Vec<Fault>, LoadError> {
                 "policies are in `customer` and `vendor`; here it would not count",
             ));
         } else if name != RELATIONS_FILE && !name.starts_with('.') && has_ending(&name, "json") {
-            faults.push(Fault::of_file(name, "teams and ownership are in `entities.json`; here they would not count"));
+            faults.push(Fault::of_file(
+                name,
+                "teams and ownership are in `entities.json`; here they would not count",
+            ));
         }
     }
     match fs::read_to_string(dir.join(SCHEMA_FILE)) {

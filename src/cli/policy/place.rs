@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::config::Settings;
 use crate::federation::{IssuerSettings, is_shared};
-use crate::policy::{KnownIssuer, PolicySets, World};
+use crate::policy::{KnownIssuer, PolicySets, Settings as PolicySettings, World};
 
 /// Which policies, for which issuers and grants.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,8 +23,8 @@ pub(super) struct PlaceArgs {
 /// The policies and what is known about their surroundings.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The policy folder.
-    pub(super) dir: PathBuf,
+    /// The policies: a folder, perhaps with a vendor's bundle.
+    pub(super) policy: PolicySettings,
     /// Of the broker that the policies are for, where it was named.
     pub(super) settings: Option<Box<Settings>>,
 }
@@ -33,16 +33,24 @@ impl PlaceArgs {
     /// Reads the configuration, when one is named.
     pub(super) fn open(&self) -> anyhow::Result<Place> {
         let settings = self.config.as_deref().map(crate::config::load).transpose()?;
-        let configured = settings.as_ref().map(|settings| settings.policy.dir.clone());
-        let dir = self.policies.clone().or(configured).unwrap_or_else(|| PathBuf::from("policies"));
-        Ok(Place { dir, settings: settings.map(Box::new) })
+        let configured = settings.as_ref().map(|settings| settings.policy.clone());
+        let policy = match (&self.policies, configured) {
+            // Another folder is another customer's part; one that has a vendor's part, too, is all of it.
+            (Some(dir), Some(configured)) if !dir.join("vendor").exists() => {
+                PolicySettings { dir: dir.clone(), ..configured }
+            }
+            (Some(dir), _) => PolicySettings::of_folder(dir),
+            (None, Some(configured)) => configured,
+            (None, None) => PolicySettings::of_folder("policies"),
+        };
+        Ok(Place { policy, settings: settings.map(Box::new) })
     }
 }
 
 impl Place {
     /// The sets, validated.
     pub(super) fn sets(&self) -> anyhow::Result<PolicySets> {
-        PolicySets::read(&self.dir).with_context(|| format!("in `{}`", self.dir.display()))
+        PolicySets::gather(&self.policy).with_context(|| format!("in `{}`", self.policy.dir.display()))
     }
 
     /// The issuers and grants of the configuration, when one was named.

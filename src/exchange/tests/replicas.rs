@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::World;
-use crate::audit::{Effect, Event, NewPolicySet, Submission};
+use crate::audit::{Effect, NewPolicySet, Submission};
 use crate::clock::{Clock as _, FRESH_FOR, Heard};
 use crate::exchange::record::ReplayClaims;
 use crate::exchange::{Attempt, ExchangeError, Fault};
 use crate::issuance::aws::fixtures::{self, FakeSts, Says};
+use crate::policy::service::record::loaded_event;
+use crate::policy::{Origin, PolicyDigests};
 use crate::secret::Fingerprint;
 
 /// With an STS and memory of what others did that is a moment old.

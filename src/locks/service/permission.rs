@@ -88,7 +88,8 @@ impl LockBook {
             names.extend(decided.decided_by().iter().cloned());
             digests = Some(decided.digests());
         }
-        let digests = digests.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
+        let digests =
+            digests.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
         Ok(policy_record(digests, &names))
     }
 

@@ -44,7 +44,9 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<(String, Contents), BundleFault> {
     let (name, note) = read(first.map_err(broken)?)?;
     if name != NOTE {
         let name = name.escape_default();
-        return Err(BundleFault::Archive(format!("it begins with `{name}`, not with `{NOTE}`: it is not signed")));
+        return Err(BundleFault::Archive(format!(
+            "it begins with `{name}`, not with `{NOTE}`: it is not signed"
+        )));
     }
     let mut contents = Contents::default();
     for entry in entries {

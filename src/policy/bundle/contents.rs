@@ -40,17 +40,19 @@ impl Contents {
         if with_tests && dir.join(INVARIANTS).exists() {
             contents.put(INVARIANTS, read(&dir.join(INVARIANTS))?)?;
         }
-        match contents.policies().next() {
-            Some(_) => Ok(contents),
-            None => Err(BundleFault::Archive(format!("`{}` has no `vendor/*.cedar`", dir.display()))),
+        if contents.policies().next().is_none() {
+            return Err(BundleFault::Archive(format!("`{}` has no `vendor/*.cedar`", dir.display())));
         }
+        Ok(contents)
     }
 
     /// Adds a file.
     pub(super) fn put(&mut self, path: &str, text: String) -> Result<(), BundleFault> {
         let refused = |why: String| Err(BundleFault::Archive(format!("`{}` {why}", path.escape_default())));
         if !is_place(path) {
-            return refused("is no file of a bundle: `vendor/*.cedar`, `tests/*.toml`, `invariants.toml`".into());
+            return refused(
+                "is no file of a bundle: `vendor/*.cedar`, `tests/*.toml`, `invariants.toml`".into(),
+            );
         }
         if text.len() > MOST_FILE_BYTES {
             return refused(format!("is over {} MiB", MOST_FILE_BYTES / 1024 / 1024));
@@ -104,8 +106,7 @@ fn is_place(path: &str) -> bool {
 /// Whatever is not hidden and not a note. A file with another ending is a fault when the folder is read: it would not
 /// count.
 fn names(folder: &Path, ending: &str, is_needed: bool) -> Result<Vec<String>, BundleFault> {
-    let unreadable =
-        |error: io::Error| BundleFault::Unreadable(format!("`{}`: {error}", folder.display()));
+    let unreadable = |error: io::Error| BundleFault::Unreadable(format!("`{}`: {error}", folder.display()));
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !is_needed => return Ok(Vec::new()),
         entries => entries.map_err(unreadable)?,

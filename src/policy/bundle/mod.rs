@@ -63,7 +63,9 @@ pub enum BundleFault {
     #[error("is no policy bundle: {0}")]
     Archive(String),
     /// Bytes that mean the same and were not written by `tidegate policy bundle`.
-    #[error("is not written as `tidegate policy bundle` writes it; ask the vendor for the file as it was made")]
+    #[error(
+        "is not written as `tidegate policy bundle` writes it; ask the vendor for the file as it was made"
+    )]
     OtherForm,
     /// Not signed, not by the pinned key, or changed.
     #[error("{0}; ask the vendor which key signs, and compare it with the one that is pinned")]
@@ -99,7 +101,9 @@ pub enum BundleFault {
         pinned: BundleVersion,
     },
     /// The vendor signed one version twice.
-    #[error("is version {version} with the digest {found}, not with the pinned digest {pinned}: it was signed anew")]
+    #[error(
+        "is version {version} with the digest {found}, not with the pinned digest {pinned}: it was signed anew"
+    )]
     OtherContents {
         /// In both.
         version: BundleVersion,
@@ -185,7 +189,8 @@ impl Contents {
     /// # Errors
     /// One of them is not valid here.
     pub fn count_policies(&self) -> Result<usize, LoadError> {
-        let sources = Sources { files: self.policy_files(), authors: vec![Author::Vendor], ..Sources::default() };
+        let sources =
+            Sources { files: self.policy_files(), authors: vec![Author::Vendor], ..Sources::default() };
         super::load::load(&sources, &schema()?).map(|policies| policies.len())
     }
 

@@ -99,9 +99,9 @@ impl FromStr for VersionPin {
         let (version, contents) = match text.split_once('@') {
             None => (text, None),
             Some((version, digest)) => {
-                let digest = digest.parse().map_err(|error| {
-                    format!("the digest in `{}` is {error}", text.escape_default())
-                })?;
+                let digest = digest
+                    .parse()
+                    .map_err(|error| format!("the digest in `{}` is {error}", text.escape_default()))?;
                 (version, Some(digest))
             }
         };

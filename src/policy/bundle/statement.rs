@@ -88,7 +88,7 @@ impl FromStr for BundleVersion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse().map_err(|_| number_fault(text))?;
+        let number: u64 = text.parse().map_err(|_| number_fault(text))?;
         Self::try_from(number)
     }
 }
@@ -142,7 +142,9 @@ impl FromStr for BrokerVersion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("a broker's version is three numbers such as `1.2.3`, not `{}`", text.escape_default());
+        let wrong = || {
+            format!("a broker's version is three numbers such as `1.2.3`, not `{}`", text.escape_default())
+        };
         let numbers: Vec<u32> =
             text.split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
         let version = Self(numbers.try_into().map_err(|_| wrong())?);

@@ -356,7 +356,10 @@ fn a_bundle_of_a_folder_holds_the_vendors_part_and_its_policies_are_validated() 
     assert_eq!(without.files().map(|(path, _)| path).collect::<Vec<_>>(), ["vendor/a.cedar"]);
     assert_eq!(without.count_policies(), Ok(1));
     let with = Contents::read(folder.path(), true).unwrap();
-    assert_eq!(with.files().map(|(path, _)| path).collect::<Vec<_>>(), ["tests/cases.toml", "vendor/a.cedar"]);
+    assert_eq!(
+        with.files().map(|(path, _)| path).collect::<Vec<_>>(),
+        ["tests/cases.toml", "vendor/a.cedar"]
+    );
     let bundle = open(&make(&with)).unwrap();
     assert_eq!(bundle.contents(), &with);
     folder.write("vendor/b.ceder", ALLOW);

@@ -14,8 +14,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use cedar_policy::{Entity, EntityUid};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 
+use super::fault::{Fault, LoadError};
 use super::load::LoadedPolicy;
 use super::schema::{Vocabulary, uid};
+use crate::grants::Catalog;
 use crate::ids::{GrantName, IssuerName};
 use crate::principal::PrincipalId;
 
@@ -79,14 +81,45 @@ impl Relations {
         self.below.get(group).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// People of an issuer who are written down: for each combination of groups two of them, so that there is always one
+    /// who is not somebody else.
+    pub(super) fn people_of(&self, issuer: &IssuerName, words: &Vocabulary) -> Vec<EntityUid> {
+        let mut seen: HashMap<&[EntityUid], usize> = HashMap::new();
+        let people = self.above.iter().filter(|(uid, _)| {
+            *uid.type_name() == words.person && principal_id(uid).is_some_and(|id| id.issuer == *issuer)
+        });
+        people
+            .filter(|(_, above)| {
+                let count = seen.entry(above).or_default();
+                *count += 1;
+                *count <= 2
+            })
+            .map(|(uid, _)| uid.clone())
+            .collect()
+    }
+
+    /// Every group of somebody whose token names `named`.
+    pub(super) fn groups_of(
+        &self,
+        who: &EntityUid,
+        named: impl Iterator<Item = EntityUid>,
+    ) -> Vec<EntityUid> {
+        let mut groups = self.above(who).to_vec();
+        for group in named {
+            groups.extend_from_slice(self.above(&group));
+            groups.push(group);
+        }
+        groups
+    }
+
     pub(super) fn owner(&self, grant: &GrantName) -> Option<&EntityUid> {
         self.owners.get(grant)
     }
 
-    /// Notes which groups the policies put to the left of an `in`.
-    pub(super) fn look_at(&mut self, policies: &[LoadedPolicy], words: &Vocabulary) {
+    /// The same, with the groups that policies put to the left of an `in`.
+    pub(super) fn asked_about_by(mut self, policies: &[LoadedPolicy], words: &Vocabulary) -> Self {
         if self.is_empty() {
-            return;
+            return self;
         }
         for condition in policies.iter().filter_map(|loaded| loaded.policy.as_ref().non_scope_constraints()) {
             for node in condition.subexpressions() {
@@ -95,6 +128,27 @@ impl Relations {
                 }
             }
         }
+        self
+    }
+
+    /// Does every issuer and every grant that it names exist? A mistyped one would be a team without people, or a grant
+    /// without an owner: a forbid that rests on either would let everybody in.
+    pub(super) fn check_known(
+        &self,
+        issuers: Option<&BTreeSet<IssuerName>>,
+        catalog: &Catalog,
+    ) -> Result<(), LoadError> {
+        let named = self.issuers_named();
+        let strange = named.iter().filter(|name| issuers.is_some_and(|known| !known.contains(*name)));
+        let issuers = strange.map(|name| {
+            let advice = "names the issuer `{}`, which is not configured; the id of a team has no `/`";
+            Fault::of_file(RELATIONS_FILE, advice.replace("{}", name.as_str()))
+        });
+        let missing = self.owners.keys().filter(|grant| catalog.resolve(grant).is_none());
+        let grants = missing.map(|grant| {
+            Fault::of_file(RELATIONS_FILE, format!("names the grant `{grant}`, which is not configured"))
+        });
+        LoadError::check(issuers.chain(grants).collect())
     }
 
     /// The groups that a question about this grant can be about, beside those of people: its owner's, and those that

@@ -314,9 +314,9 @@ fn wrong_id(kind: Kind, id: &str, name: &EntityUid) -> Option<&'static str> {
     let is_text = (1..=MOST_ID_BYTES).contains(&id.len()) && !id.chars().any(char::is_control);
     match kind {
         Kind::Grant => GrantName::new(id).is_err().then_some("no grant can be called so"),
-        Kind::Person | Kind::Workload => principal_id(name)
-            .is_none()
-            .then_some("the id of a person or workload is `<issuer name>|<sub>`"),
+        Kind::Person | Kind::Workload => {
+            principal_id(name).is_none().then_some("the id of a person or workload is `<issuer name>|<sub>`")
+        }
         Kind::Group if !is_text => Some("the id of a group is 1-256 bytes without control characters"),
         // `Platform Team/leads` looks like a token's group and can be none.
         Kind::Group if id.contains('/') => token_group(id)

@@ -41,9 +41,18 @@ fn what_is_no_list_of_entities_is_refused_with_its_place() {
         ("", "entities.json:1:1: "),
         ("{}", "entities.json:1:"),
         ("[\n  {\"uid\": 1}\n]", "entities.json:2:"),
-        ("[\n{\"uid\": {\"type\": \"Tidegate::Group\", \"id\": \"a\"}, \"attrs\": {},\n  \"parrents\": []}]", "entities.json:3:"),
-        ("[{\"uid\": {\"type\": \"Tidegate::Group\", \"id\": \"a\"}, \"attrs\": {}}]", "missing field `parents`"),
-        ("[{\"uid\": {\"type\": \"Tidegate::Group\", \"id\": \"a\", \"id\": \"b\"}, \"attrs\": {}, \"parents\": []}]", "duplicate field"),
+        (
+            "[\n{\"uid\": {\"type\": \"Tidegate::Group\", \"id\": \"a\"}, \"attrs\": {},\n  \"parrents\": []}]",
+            "entities.json:3:",
+        ),
+        (
+            "[{\"uid\": {\"type\": \"Tidegate::Group\", \"id\": \"a\"}, \"attrs\": {}}]",
+            "missing field `parents`",
+        ),
+        (
+            "[{\"uid\": {\"type\": \"Tidegate::Group\", \"id\": \"a\", \"id\": \"b\"}, \"attrs\": {}, \"parents\": []}]",
+            "duplicate field",
+        ),
         ("[] []", "trailing characters"),
     ] {
         let why = read(text).map(drop).unwrap_err().to_string();
@@ -143,7 +152,14 @@ fn what_is_too_much_is_refused() {
     let chain: Vec<_> = (0..=251)
         .map(|number| {
             let above = format!("g{}", number + 1);
-            group(&format!("g{number}"), if number == 251 { &[] } else { std::slice::from_ref(&above) }.iter().map(String::as_str).collect::<Vec<_>>().as_slice())
+            group(
+                &format!("g{number}"),
+                if number == 251 { &[] } else { std::slice::from_ref(&above) }
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .as_slice(),
+            )
         })
         .collect();
     assert!(refusal(&chain).contains("is in over 250 groups"));

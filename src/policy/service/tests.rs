@@ -39,7 +39,7 @@ impl Cluster {
         fs::create_dir_all(folder.path().join("customer")).unwrap();
         write(&folder, text);
         let catalog = Catalog::new(vec![grant()]).unwrap();
-        let settings = Settings { dir: folder.path().to_owned() };
+        let settings = Settings::of_folder(folder.path().to_owned());
         let services = Services {
             engine: Arc::new(PolicyEngine::load(&settings, &catalog).unwrap()),
             store: Arc::clone(&self.store),

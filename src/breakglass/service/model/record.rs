@@ -214,7 +214,8 @@ pub(super) fn mint_entry(by: &Caller, open: &OpenWindow) -> Event {
             digest: Fingerprint::of(b"policies"),
             customer: Fingerprint::of(b"the customer's"),
             vendor: None,
-            decided_by: Vec::new() },
+            decided_by: Vec::new(),
+        },
         credential: CredentialRecord::Jwt {
             jti: by.request_id.to_string(),
             kid: "kid".to_owned(),

@@ -91,10 +91,11 @@ fn end() -> Moment {
 
 fn policy() -> PolicyRecord {
     PolicyRecord {
-            digest: Fingerprint::of(b"policies"),
-            customer: Fingerprint::of(b"the customer's"),
-            vendor: None,
-            decided_by: vec!["customer/a#b".to_owned()] }
+        digest: Fingerprint::of(b"policies"),
+        customer: Fingerprint::of(b"the customer's"),
+        vendor: None,
+        decided_by: vec!["customer/a#b".to_owned()],
+    }
 }
 
 fn token() -> TokenRecord {
