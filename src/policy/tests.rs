@@ -6,6 +6,8 @@ mod equivalence;
 mod facts;
 mod folders;
 mod people;
+mod teams;
+mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
