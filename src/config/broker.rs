@@ -192,6 +192,6 @@ pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> O
         place.fault(key, format!("`{}` is no folder", dir.display()), help);
         return None;
     }
-    let vendor = section.map_or(Some(None), vendor::read)?;
+    let vendor = section.map_or(Ok(None), vendor::read).ok()?;
     Some(PolicySettings { vendor, ..PolicySettings::of_folder(dir) })
 }

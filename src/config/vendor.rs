@@ -10,8 +10,11 @@ use crate::policy::bundle::{Pin, Pinned, VersionPin};
 const PINS: [&str; 4] =
     ["vendor_key", "vendor_key_file", "vendor_bundle_version", "vendor_bundle_version_file"];
 
-/// The pinned bundle; `None` inside when there is none, `None` when what is there is wrong.
-pub(super) fn read(section: &Section<'_>) -> Option<Option<Pin>> {
+/// Something is wrong, and noted.
+pub(super) struct Noted;
+
+/// The pinned bundle, when there is one.
+pub(super) fn read(section: &Section<'_>) -> Result<Option<Pin>, Noted> {
     if !section.has("vendor_bundle") {
         let stray: Vec<_> = PINS.into_iter().filter(|key| section.has(key)).collect();
         for key in &stray {
@@ -21,7 +24,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Option<Pin>> {
                 "name the bundle, or leave it out",
             );
         }
-        return stray.is_empty().then_some(None);
+        return if stray.is_empty() { Ok(None) } else { Err(Noted) };
     }
     let file = readable_file(section, "vendor_bundle").map(|at| at.value);
     let key = pinned(section, "vendor_key", "vendor_key_file", |section| {
@@ -30,7 +33,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<Option<Pin>> {
         section.parsed("vendor_key", parse).map(|at| at.value)
     });
     let version = pinned(section, "vendor_bundle_version", "vendor_bundle_version_file", version);
-    Some(Some(Pin { file: file?, key: key?, version: version? }))
+    match (file, key, version) {
+        (Some(file), Some(key), Some(version)) => Ok(Some(Pin { file, key, version })),
+        _ => Err(Noted),
+    }
 }
 
 /// A number, or a text with a digest behind it.

@@ -183,7 +183,7 @@ impl Exchange {
             Stop::Failed(fault) => (ExchangeError::Failed(fault), None),
             Stop::Refused(refusal) => (ExchangeError::Refused(refusal), None),
             Stop::Denied(denial) => {
-                let policy = policy_record(denial.digests, &denial.decided_by);
+                let policy = policy_record(*denial.digests, &denial.decided_by);
                 (Refusal::Target(TargetRefusal::Denied(denial.reason.to_string())).into(), Some(policy))
             }
         };

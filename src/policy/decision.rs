@@ -168,8 +168,9 @@ pub struct Denial {
     pub reason: DenialReason,
     /// The forbids that held, or the policies that failed, in the order of their names.
     pub decided_by: Vec<PolicyRef>,
-    /// The policy sets that decided.
-    pub digests: PolicyDigests,
+    /// The policy sets that decided, author by author. In a box: an error that is larger than what it is returned beside
+    /// would cost those who are permitted.
+    pub digests: Box<PolicyDigests>,
 }
 
 /// Why the policy said no. All of it is for the operator and the record; a stranger learns nothing from it.

@@ -136,7 +136,9 @@ impl PolicyEngine {
                 digests: live.sets.digests(),
                 elevation: question.elevation,
             }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digests: live.sets.digests() }),
+            Err((reason, decided_by)) => {
+                Err(Denial { reason, decided_by, digests: Box::new(live.sets.digests()) })
+            }
         }
     }
 }
@@ -147,7 +149,9 @@ impl PolicyEngine {
         let live = self.live.load();
         match live.person(question) {
             Ok(decided_by) => Ok(Decided { decided_by, digests: live.sets.digests() }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digests: live.sets.digests() }),
+            Err((reason, decided_by)) => {
+                Err(Denial { reason, decided_by, digests: Box::new(live.sets.digests()) })
+            }
         }
     }
 }

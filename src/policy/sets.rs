@@ -126,7 +126,9 @@ impl PolicySets {
         let outcome = self.ask(facts).unwrap_or_else(|error| Err(failed(error.to_string())));
         match outcome {
             Ok(decided_by) => Ok(Decided { decided_by, digests: self.digests() }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digests: self.digests() }),
+            Err((reason, decided_by)) => {
+                Err(Denial { reason, decided_by, digests: Box::new(self.digests()) })
+            }
         }
     }
 

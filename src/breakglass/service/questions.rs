@@ -56,7 +56,7 @@ pub(super) fn policy_record(decided: &Decided) -> PolicyRecord {
 }
 
 pub(super) fn denial_record(denial: &Denial) -> PolicyRecord {
-    record::policy_record(denial.digests, &denial.decided_by)
+    record::policy_record(*denial.digests, &denial.decided_by)
 }
 
 impl BreakGlass {

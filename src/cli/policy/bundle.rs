@@ -144,7 +144,7 @@ impl VerifyArgs {
     pub(in crate::cli) fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         match self.judge() {
             Ok((bundle, policies)) => {
-                self.tell(&bundle, policies, output)?;
+                tell(&bundle, policies, output)?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(why) => {
@@ -166,30 +166,30 @@ impl VerifyArgs {
             bundle.contents().count_policies().map_err(|faults| format!("has faults: {faults}"))?;
         Ok((bundle, policies))
     }
+}
 
-    fn tell(&self, bundle: &Bundle, policies: usize, output: &Output) -> anyhow::Result<()> {
-        let Statement { name, version, min_broker, contents } = bundle.statement();
-        let key = bundle.identity().key;
-        let pin = VersionPin { version: *version, contents: Some(*contents) };
-        output.line(format!("ok     bundle `{name}`, version {version}, signed by {key}"))?;
-        output.line(format!("       {policies} policies, for brokers from {min_broker}"))?;
-        for (path, text) in bundle.contents().files() {
-            output.line(format!("       {path} ({} bytes)", text.len()))?;
-        }
-        output.line(format!("pin    vendor_bundle_version = \"{pin}\""))?;
-        let files: Vec<_> = bundle.contents().files().map(|(path, _)| path).collect();
-        output.json(&json!({
-            "ok": true,
-            "name": name,
-            "version": version,
-            "min_broker": min_broker.to_string(),
-            "sha256": contents,
-            "key": key,
-            "policies": policies,
-            "files": files,
-            "pin": pin.to_string(),
-        }))
+fn tell(bundle: &Bundle, policies: usize, output: &Output) -> anyhow::Result<()> {
+    let Statement { name, version, min_broker, contents } = bundle.statement();
+    let key = bundle.identity().key;
+    let pin = VersionPin { version: *version, contents: Some(*contents) };
+    output.line(format!("ok     bundle `{name}`, version {version}, signed by {key}"))?;
+    output.line(format!("       {policies} policies, for brokers from {min_broker}"))?;
+    for (path, text) in bundle.contents().files() {
+        output.line(format!("       {path} ({} bytes)", text.len()))?;
     }
+    output.line(format!("pin    vendor_bundle_version = \"{pin}\""))?;
+    let files: Vec<_> = bundle.contents().files().map(|(path, _)| path).collect();
+    output.json(&json!({
+        "ok": true,
+        "name": name,
+        "version": version,
+        "min_broker": min_broker.to_string(),
+        "sha256": contents,
+        "key": key,
+        "policies": policies,
+        "files": files,
+        "pin": pin.to_string(),
+    }))
 }
 
 /// A verifier key, or a file with one.

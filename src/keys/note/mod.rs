@@ -4,6 +4,8 @@
 mod signer;
 mod verifier;
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -37,7 +39,8 @@ pub fn sign(text: &str, signers: &[&NoteSigner]) -> String {
     for signer in signers {
         let mut blob = signer.key_id().to_vec();
         blob.extend_from_slice(&signer.sign(text.as_bytes()));
-        note.push_str(&format!("\u{2014} {} {}\n", signer.name(), BASE64.encode(blob)));
+        // Writing to a string cannot fail.
+        let _ = writeln!(note, "\u{2014} {} {}", signer.name(), BASE64.encode(blob));
     }
     note
 }

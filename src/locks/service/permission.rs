@@ -122,7 +122,7 @@ impl Refused {
 }
 
 fn denied(denial: &Denial) -> Box<Refused> {
-    let policy = policy_record(denial.digests, &denial.decided_by.iter().cloned().collect());
+    let policy = policy_record(*denial.digests, &denial.decided_by.iter().cloned().collect());
     forbidden("policy_denied", denial.reason.to_string(), Some(policy))
 }
 

@@ -78,6 +78,7 @@ fn read(mut entry: tar::Entry<'_, &[u8]>) -> Result<(String, String), BundleFaul
 }
 
 /// Not the library's words: they may quote bytes of the file.
+#[expect(clippy::needless_pass_by_value, reason = "in the form that `map_err` wants")]
 fn broken(error: io::Error) -> BundleFault {
     BundleFault::Archive(format!("the archive is broken ({:?})", error.kind()))
 }
