@@ -81,7 +81,7 @@ fn the_shipped_policies_let_two_of_the_customers_people_open_every_break_glass_g
     let grants = world().world.grants.into_iter().filter(|grant| grant.break_glass.is_some());
     let catalog = Catalog::new(grants.map(|grant| Grant::clone(&grant)).collect()).unwrap();
     assert_eq!(catalog.iter().count(), 2);
-    let engine = PolicyEngine::load(&Settings { dir: folder() }, &catalog).unwrap();
+    let engine = PolicyEngine::load(&Settings::of_folder(folder()), &catalog).unwrap();
     let at: Moment = "2026-11-22T16:00:00Z".parse().unwrap();
     let (ann, groups) = (ann(), BTreeSet::new());
     let authentication = Authentication { issued_at: at, acr: None, amr: BTreeSet::new(), auth_time: None };
@@ -94,6 +94,7 @@ fn the_shipped_policies_let_two_of_the_customers_people_open_every_break_glass_g
             at,
             grant,
             duration: Duration::from_hours(1),
+            people: &BTreeSet::new(),
             groups: &groups,
         });
         assert_eq!(needed, Some(2), "{}", grant.name);

@@ -99,7 +99,7 @@ async fn log(folder: &Path, digest: PolicyDigest) -> (std::path::PathBuf, String
             std::fs::write(file, log.tile(&path).await.expect("a tile").expect("a tile")).expect("a file");
         }
     }
-    std::fs::write(mirror.join("checkpoint"), log.checkpoint()).expect("a file");
+    std::fs::write(mirror.join("checkpoint"), log.checkpoint().await.expect("a checkpoint")).expect("a file");
     (mirror, log.verifier_key())
 }
 
@@ -120,7 +120,7 @@ fn event(number: u64, by: PolicyDigest) -> Event {
         unreachable!("what is filled in was issued")
     };
     if number % 10 != 9 {
-        let policy = PolicyRecord { digest: by, decided_by: vec!["customer/a.cedar#billing".to_owned()] };
+        let policy = PolicyRecord { digest: by, customer: by, vendor: None, decided_by: vec!["customer/a.cedar#billing".to_owned()] };
         return Event::CredentialIssued {
             principal,
             actor,
@@ -135,7 +135,7 @@ fn event(number: u64, by: PolicyDigest) -> Event {
     }
     let text = serde_json::to_string(&facts).expect("JSON").replace("billing", "web");
     let facts = FactsRecord::of(&serde_json::from_str::<Facts>(&text).expect("facts"));
-    let policy = Some(PolicyRecord { digest: by, decided_by: Vec::new(), ..policy });
+    let policy = Some(PolicyRecord { digest: by, customer: by, vendor: None, decided_by: Vec::new(), ..policy });
     let (reason, detail) = ("policy_denied", "no customer policy permits it".to_owned());
     Event::CredentialRefused {
         principal,

@@ -190,6 +190,7 @@ impl Imagined<'_> {
         Ok(ApprovalFacts {
             count: read(at(approvals, "count")?)?,
             groups: groups.into_iter().filter(known).collect(),
+            people: BTreeSet::new(),
         })
     }
 }

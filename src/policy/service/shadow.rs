@@ -12,9 +12,8 @@ use tokio::sync::mpsc;
 use super::super::facts::PrincipalKind;
 use super::super::shadow::{DifferenceKind, Sampler, Seen, ShadowSettings, Verdict};
 use super::super::{Facts, LoadError, PolicyDigest, PolicyEngine, Settings};
-use crate::audit::{
-    AuditLog, Event, FactsRecord, PolicyRecord, PrincipalRecord, ShadowEntry, Submission, VerdictRecord,
-};
+use super::record::policy_record;
+use crate::audit::{AuditLog, Event, FactsRecord, PrincipalRecord, ShadowEntry, Submission, VerdictRecord};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::grants::Catalog;
@@ -74,7 +73,7 @@ impl Shadow {
             if let Some(candidate) = candidate {
                 return candidate.reload().map(|digest| (digest, None));
             }
-            let loaded = PolicyEngine::load(&Settings { dir }, &catalog)?;
+            let loaded = PolicyEngine::load(&Settings::of_folder(dir), &catalog)?;
             Ok((Some(loaded.digest()), Some(Arc::new(loaded))))
         };
         let Ok(found) = tokio::task::spawn_blocking(read).await else { return Candidate::Same };
@@ -186,9 +185,8 @@ fn principal_record(facts: &Facts) -> PrincipalRecord {
 }
 
 fn verdict_record(verdict: Verdict) -> VerdictRecord {
-    let Verdict { allowed, digest, decided_by, reason } = verdict;
-    let decided_by = decided_by.iter().map(ToString::to_string).collect();
-    VerdictRecord { allowed, reason, policy: PolicyRecord { digest, decided_by } }
+    let Verdict { allowed, digests, decided_by, reason } = verdict;
+    VerdictRecord { allowed, reason, policy: policy_record(digests, &decided_by) }
 }
 
 /// A panic within leaves a count or a fault that was said: at worst one is said twice.
