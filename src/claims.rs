@@ -41,6 +41,15 @@ impl Profile {
         }
     }
 
+    /// Can a token name groups? GitHub, GitLab, Kubernetes, SPIFFE and AWS make theirs without such a claim, and nobody
+    /// there can add one.
+    pub const fn names_groups(self) -> bool {
+        match self {
+            Self::Generic | Self::Person => true,
+            Self::Kubernetes | Self::Github | Self::Gitlab | Self::Spiffe | Self::Aws => false,
+        }
+    }
+
     /// Does a credential end no later than the subject token that it was exchanged for?
     ///
     /// Where the platform keeps renewing the token for as long as the workload lives, the token's end is the

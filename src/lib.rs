@@ -6,6 +6,7 @@
 // ground: values and two tiny ports
 pub mod claims;
 pub mod clock;
+pub mod document;
 pub mod entropy;
 pub mod ids;
 pub mod network;
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod custody;
 pub mod exchange;
+pub mod explain;
 pub mod federation;
 pub mod grants;
 pub mod http;
@@ -30,6 +32,7 @@ pub mod notify;
 pub mod people;
 pub mod policy;
 pub mod principal;
+pub mod proof;
 pub mod server;
 pub mod store;
 pub mod tokens;

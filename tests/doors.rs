@@ -40,6 +40,8 @@ mod container;
 mod events;
 #[path = "doors/exchange.rs"]
 mod exchange;
+#[path = "doors/explain.rs"]
+mod explain;
 #[path = "doors/form.rs"]
 mod form;
 #[path = "doors/frozen.rs"]
@@ -52,6 +54,8 @@ mod metadata;
 mod narrowing;
 #[path = "doors/ops.rs"]
 mod ops;
+#[path = "doors/proofs.rs"]
+mod proofs;
 #[path = "doors/replay.rs"]
 mod replay;
 #[path = "doors/replicas.rs"]

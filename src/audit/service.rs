@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Receipt;
 use super::checkpoint::Checkpoint;
 use super::entry::Entry;
-use super::merkle::{Hash, leaf_hash};
+use super::merkle::{Hash, leaf_hash, verify_consistency};
 use super::proof::TlogProof;
 use super::reader::{LogReader, ReadError, peaks_of};
 use super::submission::{RecordError, Submission};
@@ -64,10 +64,15 @@ struct Shared {
 pub(super) struct LogState {
     /// The newest durable head.
     pub(super) tip: ArcSwap<LogHead>,
+    /// The newest head that is known to continue what this process found at its start. The writer may be ahead of it.
+    proved: ArcSwap<LogHead>,
     /// Its size, for those who wait for it to grow.
     pub(super) size: watch::Sender<u64>,
     /// Did the last commit succeed?
     pub(super) healthy: AtomicBool,
+    /// Was the stored log found to be another one than was known? It stays so until a restart: going on would sign a second
+    /// history.
+    pub(super) forked: AtomicBool,
     /// Set once, when there is one.
     pub(super) locks: OnceLock<Arc<dyn LockFollower>>,
 }
@@ -102,14 +107,21 @@ impl AuditLog {
         reader.check_head(&head).await?;
         drop(unit);
         let size = watch::channel(head.size).0;
-        let tip = ArcSwap::from_pointee(head);
-        let latest = Arc::new(LogState { tip, size, healthy: AtomicBool::new(true), locks: OnceLock::new() });
+        let head = Arc::new(head);
+        let latest = Arc::new(LogState {
+            tip: ArcSwap::new(Arc::clone(&head)),
+            proved: ArcSwap::new(head),
+            size,
+            healthy: AtomicBool::new(true),
+            forked: AtomicBool::new(false),
+            locks: OnceLock::new(),
+        });
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (ending, ended) = watch::channel(());
         tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
         let queue = ArcSwapOption::from_pointee(queue);
-        let shared =
-            Shared { queue, state: latest, reader, signer, clock, entropy, signed: Mutex::new(None), ended };
+        let signed = Mutex::new(None);
+        let shared = Shared { queue, state: latest, reader, signer, clock, entropy, signed, ended };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -131,9 +143,14 @@ impl AuditLog {
         }
     }
 
-    /// The signed checkpoint of the newest durable size.
-    pub fn checkpoint(&self) -> String {
-        self.shared.checkpoint(&self.shared.state.tip.load()).to_string()
+    /// The signed checkpoint of the newest durable size. Nothing is signed that does not begin with what this process signed
+    /// before.
+    ///
+    /// # Errors
+    /// The log cannot be read, or is not the one that was known.
+    pub async fn checkpoint(&self) -> Result<String, ReadError> {
+        let tip = self.shared.state.tip.load_full();
+        Ok(self.shared.checkpoint(&tip).await?.to_string())
     }
 
     /// How many entries are durable.
@@ -151,12 +168,14 @@ impl AuditLog {
     /// What another replica appended: `head` was read from the store after `known`, an earlier [`size`](Self::size).
     ///
     /// # Errors
-    /// The store has fewer entries than were durable before. Nothing is committed on such a store.
-    pub fn heard(&self, head: LogHead, known: u64) -> Result<(), StoreError> {
+    /// The store has fewer entries than were durable before, or does not begin with them. Nothing is committed on such a
+    /// store.
+    pub async fn heard(&self, head: LogHead, known: u64) -> Result<(), StoreError> {
         if head.size < known {
-            self.shared.state.healthy.store(false, Ordering::Relaxed);
+            self.shared.state.forked.store(true, Ordering::Relaxed);
             return Err(is_behind(head.size, known));
         }
+        self.shared.must_continue(&head).await?;
         self.shared.state.advance(head);
         Ok(())
     }
@@ -210,7 +229,7 @@ impl AuditLog {
         self.size_if(|size| index < size).await;
         let tip = self.shared.state.tip.load_full();
         let hashes = self.shared.reader.inclusion_proof(index, tip.size, tip.size).await?;
-        let checkpoint = self.shared.checkpoint(&tip).to_string();
+        let checkpoint = self.shared.checkpoint(&tip).await?.to_string();
         Ok(TlogProof { index, hashes, checkpoint }.to_string())
     }
 
@@ -220,7 +239,7 @@ impl AuditLog {
         let known = self.size();
         if !is_enough(known)
             && let Some(head) = self.shared.reader.head_of_others().await
-            && let Err(error) = self.heard(head, known)
+            && let Err(error) = self.heard(head, known).await
         {
             tracing::error!(%error, "the audit log of the store is not the one that was known");
         }
@@ -231,7 +250,8 @@ impl AuditLog {
     pub fn is_healthy(&self) -> bool {
         let queue = self.shared.queue.load();
         let room = queue.as_ref().is_some_and(|queue| !queue.is_closed() && queue.capacity() > 0);
-        room && self.shared.state.healthy.load(Ordering::Relaxed)
+        let state = &self.shared.state;
+        room && state.healthy.load(Ordering::Relaxed) && !state.forked.load(Ordering::Relaxed)
     }
 
     /// Would an entry become durable now? Asks the store; [`is_healthy`](Self::is_healthy) only remembers.
@@ -251,6 +271,12 @@ impl AuditLog {
 pub(super) fn is_behind(stored: u64, known: u64) -> StoreError {
     StoreError::Corrupt(format!(
         "the stored log has {stored} entries, but {known} others were durable before"
+    ))
+}
+
+pub(super) fn is_another(known: u64) -> StoreError {
+    StoreError::Corrupt(format!(
+        "the stored log is not the one that was known: its first {known} entries are others"
     ))
 }
 
@@ -275,18 +301,48 @@ impl Shared {
         Ok(Pending { request_id, at, leaf_hash: leaf_hash(&body), body, effects, still_true, reply })
     }
 
-    fn checkpoint(&self, tip: &LogHead) -> Arc<str> {
-        // A panic while signing leaves the old checkpoint, which is still true.
-        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((size, note)) = signed.as_ref()
-            && *size == tip.size
-        {
-            return Arc::clone(note);
+    async fn checkpoint(&self, tip: &LogHead) -> Result<Arc<str>, ReadError> {
+        if let Some((_, note)) = self.signed().as_ref().filter(|(size, _)| *size >= tip.size) {
+            return Ok(Arc::clone(note));
+        }
+        self.must_continue(tip).await.map_err(|error| {
+            tracing::error!(%error, "no checkpoint is signed");
+            ReadError::Unavailable
+        })?;
+        let mut signed = self.signed();
+        // Another caller may have signed meanwhile: checkpoints never shrink.
+        if let Some((_, note)) = signed.as_ref().filter(|(size, _)| *size >= tip.size) {
+            return Ok(Arc::clone(note));
         }
         let origin = self.signer.name().to_owned();
-        let note: Arc<str> =
-            Checkpoint { origin, size: tip.size, root: peaks_of(tip).root() }.sign(&self.signer).into();
+        let checkpoint = Checkpoint { origin, size: tip.size, root: peaks_of(tip).root() };
+        let note: Arc<str> = checkpoint.sign(&self.signer).into();
         *signed = Some((tip.size, Arc::clone(&note)));
-        note
+        Ok(note)
+    }
+
+    fn signed(&self) -> MutexGuard<'_, Option<(u64, Arc<str>)>> {
+        // A panic while signing leaves the old checkpoint, which is still true.
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the tree of `new` begin with what was proved before? A few stored hashes prove it, whatever the log's length.
+    /// Older news prove nothing and do no harm.
+    async fn must_continue(&self, new: &LogHead) -> Result<(), StoreError> {
+        let old = self.state.proved.load_full();
+        if new.size < old.size {
+            return Ok(());
+        }
+        let unreadable = |_| StoreError::Unavailable("the audit log cannot be read".to_owned());
+        let proof = self.reader.consistency_proof(old.size, new.size, new.size).await.map_err(unreadable)?;
+        let (old_root, new_root) = (peaks_of(&old).root(), peaks_of(new).root());
+        verify_consistency((old.size, &old_root), (new.size, &new_root), &proof).map_err(|_| {
+            self.state.forked.store(true, Ordering::Relaxed);
+            is_another(old.size)
+        })?;
+        let new = Arc::new(new.clone());
+        let larger = |known: &Arc<LogHead>| Arc::clone(if known.size < new.size { &new } else { known });
+        self.state.proved.rcu(larger);
+        Ok(())
     }
 }

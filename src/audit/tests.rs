@@ -65,6 +65,19 @@ impl Bench {
         self.log_on(self.store().await).await
     }
 
+    /// What a database looks like that was replaced by another one while the broker ran.
+    async fn put_in_place_of_the_log(&self, other: &Self) {
+        let other = other.folder.path().join("t.db");
+        let sql = format!(
+            "ATTACH '{}' AS other;
+            DELETE FROM log_entry; INSERT INTO log_entry SELECT * FROM other.log_entry;
+            DELETE FROM log_node; INSERT INTO log_node SELECT * FROM other.log_node;
+            DELETE FROM log_head; INSERT INTO log_head SELECT * FROM other.log_head;",
+            other.display()
+        );
+        tamper(&self.folder.path().join("t.db"), sqlx::AssertSqlSafe(sql)).await;
+    }
+
     pub(crate) fn key(&self) -> VerifierKey {
         self.signer().verifier_key().parse().unwrap()
     }
@@ -281,7 +294,7 @@ async fn a_reopened_log_goes_on_where_it_ended() {
         for index in round * 300..log.size() {
             whole.append(leaf_hash(&log.entry(index).await.unwrap().unwrap()), |_, _| {});
         }
-        let checkpoint = Checkpoint::open(&log.checkpoint(), &bench.key()).unwrap();
+        let checkpoint = Checkpoint::open(&log.checkpoint().await.unwrap(), &bench.key()).unwrap();
         assert_eq!((checkpoint.size, checkpoint.root), (whole.size(), whole.root()));
     }
 }
@@ -418,7 +431,7 @@ async fn a_log_that_went_back_under_a_running_broker_is_never_signed_again() {
     let bench = Bench::new();
     let log = bench.log().await;
     fill(&log, 3).await;
-    let before = log.checkpoint();
+    let before = log.checkpoint().await.unwrap();
     // What a restored backup looks like to the writer.
     tamper(
         &bench.folder.path().join("t.db"),
@@ -427,13 +440,13 @@ async fn a_log_that_went_back_under_a_running_broker_is_never_signed_again() {
     .await;
     assert_eq!(log.record(stopped("fork")).await.unwrap_err(), RecordError::Unavailable);
     assert!(!log.is_healthy());
-    assert_eq!(log.checkpoint(), before);
+    assert_eq!(log.checkpoint().await.unwrap(), before);
 }
 
-async fn tamper(path: &std::path::Path, sql: &'static str) {
-    use sqlx::{ConnectOptions as _, Executor as _};
+async fn tamper(path: &std::path::Path, sql: impl sqlx::SqlSafeStr) {
+    use sqlx::ConnectOptions as _;
     let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap();
-    connection.execute(sql).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
 }
 
 /// Not a check: prints what grouping gives on this machine. `cargo test audit::tests::speed -- --ignored --nocapture`.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::merkle::Hash;
 use super::reader::peaks_of;
-use super::service::{LogState, is_behind};
+use super::service::{LogState, is_another, is_behind};
 use super::submission::{Effect, StillTrue};
 use super::{Overtaken, Receipt, RecordError};
 use crate::clock::{Clock, Moment};
@@ -135,12 +135,16 @@ impl Writer {
     }
 
     /// A log that is shorter than what we gave receipts and checkpoints for was put back from a backup. Going on would
-    /// sign a second history.
+    /// sign a second history. One that grew is believed here and proved when it is heard of: each commit would pay for it.
     fn check_not_behind(&self, head: &LogHead) -> Result<(), StoreError> {
         let tip = self.state.tip.load();
+        if self.state.forked.load(Ordering::Relaxed) {
+            return Err(is_another(tip.size));
+        }
         if head.size > tip.size || (head.size == tip.size && head.peaks == tip.peaks) {
             return Ok(());
         }
+        self.state.forked.store(true, Ordering::Relaxed);
         Err(is_behind(head.size, tip.size))
     }
 
@@ -149,6 +153,10 @@ impl Writer {
     async fn learn_locks(&self, unit: &mut dyn UnitOfWork) -> Result<(), StoreError> {
         let Some(book) = self.state.locks.get() else { return Ok(()) };
         let mark = unit.marks().await?.locks;
+        if mark < book.mark() {
+            let why = "the stored locks are older than those that were known: the store went back";
+            return Err(StoreError::Corrupt(why.to_owned()));
+        }
         if mark != book.mark() {
             book.take_in(unit.locks().await?, mark);
         }

@@ -1,13 +1,11 @@
 //! `tidegate check`: every fault of a configuration at once, in the file and in what it names.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::Output;
+use super::shown::{Shown, count};
 use crate::clock::SystemClock;
 use crate::config::{LoadError, Settings};
 use crate::entropy::SystemEntropy;
@@ -26,23 +24,6 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// A fault as it is shown: in the configuration, or in a file that it names.
-#[derive(Debug, Serialize)]
-struct Shown {
-    file: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<usize>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    path: String,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<String>,
-    #[serde(skip)]
-    excerpt: Option<String>,
-}
-
 impl Args {
     /// Checks, prints, and answers whether all is well.
     pub fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
@@ -54,10 +35,13 @@ impl Args {
             }
         };
         let summary = summary(&self.config, &settings);
-        let faults = faults_around(&self.config, settings);
+        let faults = faults_around(&self.config, settings.clone());
         print(&faults, output)?;
         if !faults.is_empty() {
             return Ok(super::failed());
+        }
+        if let Some(hint) = super::policy::check::hint(&self.config, settings) {
+            output.note(hint);
         }
         output.line(summary)?;
         Ok(ExitCode::SUCCESS)
@@ -71,7 +55,7 @@ pub fn print_faults(error: &LoadError, output: &Output) -> anyhow::Result<()> {
 
 fn print(faults: &[Shown], output: &Output) -> anyhow::Result<()> {
     for fault in faults {
-        output.line(render(fault))?;
+        output.line(fault.render())?;
     }
     if !faults.is_empty() {
         output.line(count(faults.len(), "fault"))?;
@@ -85,16 +69,7 @@ fn shown(error: &LoadError) -> Vec<Shown> {
             vec![Shown::of_file(path, format!("cannot be read: {source}"))]
         }
         LoadError::Faulty { path, faults } => {
-            let of_fault = |fault: &crate::config::Fault| Shown {
-                file: path.display().to_string(),
-                line: Some(fault.line),
-                column: Some(fault.column),
-                path: fault.path.clone(),
-                message: fault.message.clone(),
-                help: fault.suggestion.clone(),
-                excerpt: fault.excerpt.clone(),
-            };
-            faults.iter().map(of_fault).collect()
+            faults.iter().map(|fault| Shown::of_document(path, fault)).collect()
         }
     }
 }
@@ -112,15 +87,7 @@ fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
         faults.push(Shown::of_file(config, error.to_string()));
     }
     if let Err(error) = PolicyEngine::load(&settings.policy, &settings.grants) {
-        faults.extend(error.faults.into_iter().map(|fault| Shown {
-            file: settings.policy.place_of(&fault).display().to_string(),
-            line: fault.line,
-            column: fault.column,
-            path: String::new(),
-            message: fault.message,
-            help: None,
-            excerpt: None,
-        }));
+        faults.extend(error.faults.iter().map(|fault| Shown::of_policies(&settings.policy, fault)));
     }
     faults
 }
@@ -130,41 +97,6 @@ fn summary(config: &Path, settings: &Settings) -> String {
     let grants = count(settings.grants.iter().count(), "grant");
     let digest: String = settings.digest.to_string().chars().take(16).collect();
     format!("{}: {issuers}, {grants}, policies loaded, no fault (digest {digest}…)", config.display())
-}
-
-fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
-impl Shown {
-    fn of_file(file: &Path, message: String) -> Self {
-        let file = file.display().to_string();
-        Self { file, line: None, column: None, path: String::new(), message, help: None, excerpt: None }
-    }
-}
-
-/// ```text
-/// tidegate.toml:12:5: issuers[0].algorithms[0]: `HS256` is symmetric: …
-///    12 | algorithms = ["HS256"]
-///       |               ^
-///   help: one of: RS256, …
-/// ```
-fn render(fault: &Shown) -> String {
-    let mut text = fault.file.clone();
-    for number in [fault.line, fault.column].into_iter().flatten() {
-        let _ = write!(text, ":{number}");
-    }
-    if !fault.path.is_empty() {
-        let _ = write!(text, ": {}", fault.path);
-    }
-    let _ = write!(text, ": {}", fault.message);
-    if let (Some(line), Some(column), Some(excerpt)) = (fault.line, fault.column, &fault.excerpt) {
-        let _ = write!(text, "\n{line:>6} | {excerpt}\n       | {:>column$}", "^");
-    }
-    if let Some(help) = &fault.help {
-        let _ = write!(text, "\n  help: {help}");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -208,7 +140,7 @@ audiences = ["tidegate"]
             Err(error) => shown(&error),
         };
         let prefix = format!("{}/", folder.path().display());
-        let rendered = faults.iter().map(|fault| render(fault).replace(&prefix, "")).collect();
+        let rendered = faults.iter().map(|fault| fault.render().replace(&prefix, "")).collect();
         let code = Args { config: path }.run(&Output::new(OutputFormat::Text)).unwrap();
         (code, rendered)
     }

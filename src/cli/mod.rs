@@ -18,6 +18,7 @@ mod logging;
 mod options;
 mod policy;
 mod serve;
+mod shown;
 mod store;
 mod subject;
 mod terminal;

@@ -66,6 +66,11 @@ pub(super) struct Subject {
 }
 
 impl BrokerArgs {
+    /// The broker at `url`.
+    pub(super) fn at(url: String, ca_file: Option<PathBuf>) -> Self {
+        Self { broker: Some(url), ca_file, client_cert_file: None, client_key_file: None }
+    }
+
     /// Ready to be asked; files that cannot be used are named.
     pub(super) fn open(&self) -> anyhow::Result<Broker> {
         Broker::at(self.url()?, self.trust())

@@ -28,6 +28,11 @@ impl HighWater {
         Self { highest: AtomicI64::new(seen.unwrap_or(Moment::EPOCH).unix_millis()), bound }
     }
 
+    /// How far back a clock may step.
+    pub const fn bound(&self) -> Duration {
+        self.bound
+    }
+
     /// Raises the mark to `at`, or says that `at` cannot be.
     pub fn check(&self, at: Moment) -> Result<(), RolledBack> {
         let before = self.highest.fetch_max(at.unix_millis(), Ordering::AcqRel);

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::broker::KeySettings;
-use super::faults::quoted;
 use super::net::{is_loopback, is_private, web_url};
-use super::reader::Section;
 use super::secret_source::readable_file;
 use super::server::ServerSettings;
 use super::sts;
+use crate::document::Section;
+use crate::document::quoted;
 use crate::grants::StsRoute;
 use crate::ids::Audience;
 use crate::keys::SigningAlgorithm;

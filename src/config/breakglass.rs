@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::net::web_url;
-use super::reader::{At, Section};
 use super::secret_source::{readable_file, secret};
 use super::shape::NOTIFY;
 use crate::breakglass::{AskRules, Settings, TicketPattern};
+use crate::document::{At, Section};
 use crate::notify::{Format, Hook};
 use crate::secret::SecretText;
 

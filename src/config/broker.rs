@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::custody::{self, KekSettings};
-use super::faults::quoted;
-use super::reader::Section;
 use super::secret_source::{SecretSource, secret};
 use super::server::ServerSettings;
 use super::vendor;
+use crate::document::Section;
+use crate::document::quoted;
 use crate::keys::SigningAlgorithm;
 use crate::policy::Settings as PolicySettings;
+use crate::store::StoreSettings;
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,21 @@ pub(super) fn read_keys(top: &Section<'_>, section: Option<&Section<'_>>) -> Opt
         kek: kek?,
         rsa_key: rsa_key.map(|at| at.value),
     })
+}
+
+/// Replicas hear of a new key within a second; one that signs before all others publish it is a key that verifiers refuse.
+const LEAST_AHEAD_OF_REPLICAS: Duration = Duration::from_secs(10);
+
+/// With several replicas a key is published on all of them before any signs with it.
+pub(super) fn check_publish_ahead(section: &Section<'_>, keys: &KeySettings, store: &StoreSettings) {
+    if matches!(store, StoreSettings::Postgres(_)) && keys.publish_ahead < LEAST_AHEAD_OF_REPLICAS {
+        let key = if section.has("publish_ahead") { "publish_ahead" } else { "rotate_every" };
+        section.fault(
+            key,
+            "a key would sign before every replica publishes it",
+            "with PostgreSQL publish_ahead is at least 10s, and rotate_every longer than it",
+        );
+    }
 }
 
 fn check_rsa_key(section: &Section<'_>, algorithm: SigningAlgorithm) {

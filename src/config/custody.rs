@@ -4,11 +4,11 @@ use base64::Engine as _;
 use url::Url;
 
 use super::aws::{AwsMode, AwsSettings};
-use super::faults::quoted;
 use super::net::web_url;
-use super::reader::{At, Section};
 use super::secret_source::{SecretSource, secret};
 use crate::custody::{KekSource, KmsKey};
+use crate::document::quoted;
+use crate::document::{At, Section};
 
 /// What `[keys]` says of key-encryption keys.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aws::{AwsSettings, MOST_STS_RATE, is_for_sts};
-use super::faults::quoted;
-use super::reader::{At, Section};
 use super::secret_source::readable_file;
 use super::{shape, sts};
+use crate::document::quoted;
+use crate::document::{At, Section};
 use crate::grants::{
     AwsGrant, BreakGlass, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps, PolicyTemplate,
     Position, RoleArn, Template,

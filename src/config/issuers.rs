@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use super::faults::quoted;
 use super::net::{is_loopback, is_private, web_url};
-use super::reader::{At, Section};
 use super::secret_source::readable_file;
 use crate::claims::Profile;
+use crate::document::quoted;
+use crate::document::{At, Section};
 use crate::federation::{
     Algorithm, IssuerSettings, KeySource, ReplayMode, immutable_id_claims, is_shared, safe_defaults,
 };
@@ -121,7 +121,7 @@ fn name(text: &str) -> Result<IssuerName, (String, String)> {
 struct TrustedUrl {
     issuer: IssuerUrl,
     parsed: Url,
-    place: super::reader::Place,
+    place: crate::document::Place,
 }
 
 /// The text stays as it is: the `iss` of a token is compared with it byte by byte.

@@ -5,11 +5,10 @@ mod aws;
 mod breakglass;
 mod broker;
 mod custody;
-mod faults;
 mod grants;
 mod issuers;
 mod net;
-mod reader;
+mod secrecy;
 mod secret_source;
 mod server;
 mod shape;
@@ -21,25 +20,24 @@ mod vendor;
 
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
-
 pub use aws::{AwsMode, AwsSettings};
 pub use breakglass::ClockSettings;
 pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings};
 pub use custody::KekSettings;
-pub use faults::{Fault, Faults};
 pub use net::web_url;
 pub use secret_source::SecretSource;
 pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
-pub use shape::{SHAPES, Shape};
+pub use shape::SHAPES;
 
+pub use crate::document::{Fault, Faults, Shape};
+
+use crate::document::{Kind, Section};
 use crate::federation::IssuerSettings;
 use crate::grants::Catalog;
 use crate::notify::Hook;
 use crate::policy::Settings as PolicySettings;
 use crate::secret::Fingerprint;
 use crate::store::StoreSettings;
-use reader::{Document, Section};
 
 /// Everything the file says, checked.
 #[derive(Clone, Debug)]
@@ -93,6 +91,8 @@ pub enum LoadError {
     },
 }
 
+const KIND: Kind = Kind { shapes: SHAPES, hides: secrecy::hides };
+
 /// Reads the file and every file that it names.
 pub fn load(path: &Path) -> Result<Settings, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
@@ -103,19 +103,7 @@ pub fn load(path: &Path) -> Result<Settings, LoadError> {
 
 /// The same for text at hand; relative paths start at `folder`.
 pub fn parse(text: &str, folder: &Path) -> Result<Settings, Faults> {
-    let document = Document::new(text, folder);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        document.syntax_fault(error);
-    }
-    // What is recovered from a broken file would be reported as missing or misplaced: first things first.
-    let settings =
-        if errors.is_empty() { read(&document.top(table.get_ref(), &shape::TOP), text) } else { None };
-    let faults = document.into_faults();
-    match settings {
-        Some(settings) if faults.is_empty() => Ok(settings),
-        _ => Err(Faults::new(faults)),
-    }
+    crate::document::read(text, folder, &KIND, |top| read(top, text))
 }
 
 fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
@@ -136,6 +124,9 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let known_aws = aws.as_ref().and_then(Option::as_ref);
     if let Some((section, keys)) = keys_section.as_ref().zip(keys.as_ref()) {
         custody::check_partition(section, &keys.kek, known_aws);
+        if let Some(store) = &store {
+            broker::check_publish_ahead(section, keys, store);
+        }
     }
     aws::check_web_identity(
         known_aws,

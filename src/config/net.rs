@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::faults::quoted;
+use crate::document::quoted;
 
 /// Does the URL name this machine, literally? Names are not resolved: `localhost` is the only one that counts.
 pub(super) fn is_loopback(url: &Url) -> bool {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::reader::{At, Section};
+use crate::document::{At, Section};
 use crate::secret::SecretText;
 
 /// Where a secret is.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::faults::quoted;
 use super::net::web_url;
-use super::reader::{At, Section};
 use super::secret_source::readable_file;
 use super::shape;
+use crate::document::quoted;
+use crate::document::{At, Section};
 use crate::ids::IssuerUrl;
 use crate::network::Network;
 

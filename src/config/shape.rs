@@ -1,14 +1,7 @@
 //! Every key that the file may have. What is not listed here is a fault, and what is listed here is documented
 //! (`tests/config_docs.rs` compares).
 
-/// The keys of one table of the file.
-#[derive(Debug)]
-pub struct Shape {
-    /// Where it stands: `""` for the top of the file, `server.tls`, `issuers`.
-    pub table: &'static str,
-    /// What it may hold, in the order in which people should read it.
-    pub keys: &'static [&'static str],
-}
+use crate::document::Shape;
 
 pub(super) const TOP: Shape = Shape {
     table: "",
@@ -161,73 +154,3 @@ pub const SHAPES: &[Shape] = &[
     TOP, SERVER, TLS, LIMITS, LOG, STORE, STORE_TLS, KEYS, AUDIT, POLICY, AWS, CLOCK, ISSUERS, GRANTS,
     BREAKGLASS, NOTIFY,
 ];
-
-/// Keys whose value may be a secret. A line that sets one is never shown.
-pub(super) const SECRET_KEYS: &[&str] = &["kek", "rsa_key", "secret", "password", "url"];
-
-/// The word among `known` that somebody who wrote `word` most likely meant.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let word = word.to_lowercase().replace('-', "_");
-    known
-        .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase().replace('-', "_")), candidate))
-        .filter(|(far, candidate)| *far <= 1.max(candidate.chars().count() / 3))
-        .min_by_key(|(far, _)| *far)
-        .map(|(_, candidate)| candidate)
-}
-
-/// The table, other than `here`, that has exactly this key; only when there is one.
-pub(super) fn home_of(key: &str, here: &str) -> Option<&'static str> {
-    let mut homes = SHAPES
-        .iter()
-        .filter(|shape| shape.table != here && !shape.table.is_empty() && shape.keys.contains(&key));
-    match (homes.next(), homes.next()) {
-        (Some(only), None) => Some(only.table),
-        _ => None,
-    }
-}
-
-/// Levenshtein distance in characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, have) in left.chars().enumerate() {
-        let mut diagonal = index;
-        let mut before = index + 1;
-        let mut next = vec![before];
-        for (want, above) in right.iter().zip(row.iter().skip(1)) {
-            before = (diagonal + usize::from(have != *want)).min(above + 1).min(before + 1);
-            diagonal = *above;
-            next.push(before);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_finds_the_word_that_was_meant() {
-        assert_eq!(nearest("audience", ISSUERS.keys.iter().copied()), Some("audiences"));
-        assert_eq!(nearest("jwks-url", ISSUERS.keys.iter().copied()), Some("jwks_url"));
-        assert_eq!(nearest("Default_TTL", GRANTS.keys.iter().copied()), Some("default_ttl"));
-        assert_eq!(nearest("colour", ISSUERS.keys.iter().copied()), None);
-    }
-
-    #[test]
-    fn distance_counts_single_edits() {
-        for (left, right, far) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("abc", "abc", 0)] {
-            assert_eq!(distance(left, right), far, "{left} {right}");
-            assert_eq!(distance(right, left), far, "{right} {left}");
-        }
-    }
-
-    #[test]
-    fn a_key_of_another_table_is_sent_home_only_when_the_home_is_certain() {
-        assert_eq!(home_of("iam_endpoint", "server"), Some("aws"));
-        assert_eq!(home_of("name", "server"), None, "issuers and grants both have one");
-    }
-}

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::reader::Section;
 use super::secret_source::readable_file;
 use super::shape;
+use crate::document::Section;
 use crate::store::{PasswordSource, PostgresSettings, PostgresTls, StoreSettings};
 
 const MOST_CONNECTIONS: u32 = 1_000;

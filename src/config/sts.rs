@@ -3,9 +3,9 @@
 use url::Url;
 
 use super::aws::{AwsMode, AwsSettings};
-use super::faults::quoted;
 use super::net::web_url;
-use super::reader::Section;
+use crate::document::Section;
+use crate::document::quoted;
 use crate::grants::{PolicyArn, Region, RoleArn, StsRoute};
 
 /// What of a grant has to do with the way to STS.

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::reader::Section;
 use super::secret_source::readable_file;
+use crate::document::Section;
 use crate::policy::bundle::{Pin, Pinned, VersionPin};
 
 /// Keys that say something about a bundle.

@@ -48,6 +48,9 @@ impl Exchange {
         if !self.services.heard.is_fresh() {
             return Err(Fault::Stale.into());
         }
+        if permit.digest() != self.services.policy.digest() {
+            return Err(Fault::Policy.into());
+        }
         let CredentialFacts::Aws { access_key_id, fingerprint, .. } = credential.facts() else {
             return Err(Fault::Signing("only AWS sessions are delivered again".to_owned()).into());
         };

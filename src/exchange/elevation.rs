@@ -11,7 +11,7 @@ use crate::breakglass::service::{OpenWindow, WindowAsk, WindowError};
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind};
 use crate::ids::{ElevationId, Scope};
-use crate::policy::{ElevationUse, Permit};
+use crate::policy::{ElevationUse, Permit, PolicyDigest};
 use crate::principal::Principal;
 use crate::store::ElevationGuard;
 
@@ -20,6 +20,8 @@ use crate::store::ElevationGuard;
 pub(super) struct Target {
     pub(super) grant: Arc<Grant>,
     pub(super) window: Option<OpenWindow>,
+    /// Which policies were in force before its approvals were looked at.
+    pub(super) policy: PolicyDigest,
 }
 
 /// Why it stopped, and under which elevation: for the record.
@@ -38,6 +40,7 @@ impl<S: Into<Stop>> From<S> for Stopped {
 impl Exchange {
     /// The grant, and nothing without an elevation where one is needed, whatever policy says.
     pub(super) async fn resolve(&self, attempt: Attempt<'_>) -> Result<Target, Stopped> {
+        let policy = self.services.policy.digest();
         let found = attempt.request.grant.find(&self.services.catalog);
         let grant = found.ok_or(Refusal::Target(TargetRefusal::Unknown))?;
         let window = match grant.break_glass {
@@ -45,7 +48,7 @@ impl Exchange {
             // Boxed: every exchange would carry its room, and few are for break-glass.
             Some(_) => Some(Box::pin(self.open_window(attempt, grant)).await?),
         };
-        Ok(Target { grant: Arc::clone(grant), window })
+        Ok(Target { grant: Arc::clone(grant), window, policy })
     }
 
     async fn open_window(&self, attempt: Attempt<'_>, grant: &Arc<Grant>) -> Result<OpenWindow, Stopped> {
@@ -81,6 +84,11 @@ impl From<WindowError> for Stopped {
 }
 
 impl Target {
+    /// Was the window judged by these policies? Those that took a right from its approvers must be asked about them.
+    pub(super) fn is_judged_by(&self, policy: PolicyDigest) -> bool {
+        self.window.is_none() || self.policy == policy
+    }
+
     pub(super) fn elevation(&self) -> Option<ElevationUse> {
         self.window.as_ref().map(|window| window.elevation)
     }

@@ -237,13 +237,14 @@ impl Exchange {
         target: Target,
         replay: &ReplayClaims,
     ) -> Result<Issued, Stopped> {
-        let policy = self.services.policy.digest();
         match self.issue_within(attempt, &target, replay).await {
             Err(Stop::Failed(Fault::Policy)) => {
-                // Another replica put other policies in force. As soon as they are here, they are asked.
-                let news = self.services.policy.other_than(policy);
+                // Other policies came into force, here or on another replica. As soon as they are here, they are asked: about
+                // the approvers too.
+                let news = self.services.policy.other_than(target.policy);
                 let _ = tokio::time::timeout(PATIENCE_WITH_POLICY, news).await;
-                self.issue_within(attempt, &target, replay).await.map_err(|stop| target.stopped(stop))
+                let again = self.resolve(attempt).await?;
+                self.issue_within(attempt, &again, replay).await.map_err(|stop| again.stopped(stop))
             }
             Err(Stop::Refused(Refusal::ElevationOver)) => {
                 let over = |_| target.stopped(Refusal::ElevationOver.into());
@@ -301,6 +302,9 @@ impl Exchange {
     fn decide(&self, attempt: Attempt<'_>, target: &Target) -> Result<Permit, Stop> {
         let fit = fit::fit(attempt, target);
         let permit = self.longest_permitted(attempt, target, &fit)?;
+        if !target.is_judged_by(permit.digest()) {
+            return Err(Fault::Policy.into());
+        }
         fit.misfit.map_or(Ok(permit), |misfit| Err(misfit.into()))
     }
 

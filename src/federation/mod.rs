@@ -29,5 +29,5 @@ pub use jws::MAX_TOKEN_BYTES;
 pub use keyset::{COOL_DOWN, MAX_STALENESS, MISSING_KID_FOR, REFRESH_EVERY, REREAD_EVERY, RETRY_AFTER};
 pub use refusal::{TokenRefusal, VerifyError};
 pub use settings::{IssuerSettings, KeySource, ReplayMode};
-pub use token::{ReplayKey, UnverifiedToken, VerifiedToken};
+pub use token::{ReplayKey, Told, UnverifiedToken, VerifiedToken};
 pub use verify::{Federation, FederationError, IssuerHealth};

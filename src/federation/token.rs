@@ -43,6 +43,22 @@ pub struct VerifiedToken {
     pub(super) replay: Option<ReplayKey>,
 }
 
+/// What a token says of its bearer, whether or not anybody checked it. Nothing can be issued for it: only
+/// [`VerifiedToken`] goes that way.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What the configuration calls the issuer.
+    pub issuer: IssuerName,
+    /// How the issuer's tokens are read.
+    pub profile: Profile,
+    /// `sub`
+    pub subject: Subject,
+    /// The whole payload.
+    pub claims: Claims,
+    /// `iat`
+    pub issued_at: Moment,
+}
+
 /// What must be claimed before a single-use token counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayKey {
@@ -53,6 +69,17 @@ pub struct ReplayKey {
 }
 
 impl VerifiedToken {
+    /// What it says, without what makes it worth something.
+    pub fn as_told(&self) -> Told {
+        Told {
+            issuer: self.issuer.clone(),
+            profile: self.profile,
+            subject: self.subject.clone(),
+            claims: self.claims.clone(),
+            issued_at: self.issued_at,
+        }
+    }
+
     /// What the configuration calls the issuer.
     pub fn issuer(&self) -> &IssuerName {
         &self.issuer

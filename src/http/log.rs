@@ -39,9 +39,13 @@ pub(super) fn routes(door: &Arc<LogDoor>) -> Router {
         .with_state(Arc::clone(door))
 }
 
-async fn checkpoint(State(door): State<Arc<LogDoor>>) -> Response {
+async fn checkpoint(State(door): State<Arc<LogDoor>>, peer: Peer) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, door.audit.checkpoint()).into_response()
+    match door.audit.checkpoint().await {
+        Ok(note) => (headers, note).into_response(),
+        // The cause is in the operator's log.
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, None, peer.request_id),
+    }
 }
 
 /// The verifier key, for convenience. An auditor takes it from the operator, once, and not from here each time.

@@ -114,6 +114,8 @@ pub(super) const GRANTS: Route = person_get("/v1/grants");
 pub(super) const WHOAMI: Route = person_get("/v1/whoami");
 pub(super) const ENTRIES: Route = person_get("/v1/audit/entries");
 pub(super) const PROOF: Route = person_get("/v1/audit/entries/{index}/proof");
+/// What is refused is written down; what is answered changed nothing.
+pub(super) const EXPLAIN: Route = person_post("/v1/explain", &["elevation.refused"]);
 pub(super) const EVENTS: Route = person_get("/v1/events");
 
 const fn ops_get(path: &'static str) -> Route {
@@ -139,7 +141,7 @@ pub(super) const ROTATE_KEK: Route = Route {
 };
 
 /// What the public listener serves.
-pub const PUBLIC_ROUTES: [Route; 29] = [
+pub const PUBLIC_ROUTES: [Route; 30] = [
     TOKEN,
     CONTAINER,
     STS,
@@ -169,6 +171,7 @@ pub const PUBLIC_ROUTES: [Route; 29] = [
     ENTRIES,
     PROOF,
     EVENTS,
+    EXPLAIN,
 ];
 
 /// What the ops listener serves.

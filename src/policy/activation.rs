@@ -6,19 +6,16 @@ use cedar_policy::EntityUid;
 
 use super::PolicyEngine;
 use super::engine::Loaded;
+use super::index::Candidates;
 use super::question::{ActivateProbe, Approvals, PersonQuestion, Wish};
 use super::relations::{groups_in, principal_id, token_group};
 use super::schema::Action;
-use crate::grants::Grant;
-use crate::ids::IssuerName;
+use super::sets::PolicySets;
+use crate::ids::{GrantName, IssuerName};
 use crate::principal::PrincipalId;
 
 /// A policy that wants more people than this is met by nobody at night.
-const MOST_APPROVALS: u32 = 10;
-
-/// Groups as an approver brings them.
-type Groups = BTreeSet<(IssuerName, String)>;
-type People = BTreeSet<PrincipalId>;
+pub(super) const MOST_APPROVALS: u32 = 10;
 
 impl PolicyEngine {
     /// The fewest approvals with which policy could permit `activate`; `None` when not even ten suffice.
@@ -28,10 +25,10 @@ impl PolicyEngine {
     /// it is reached.
     pub fn approvals_needed(&self, probe: &ActivateProbe<'_>) -> Option<u32> {
         let live = self.live.load();
-        let (people, groups) = live.hoped_for(probe);
+        let hoped = live.hoped_for(probe);
         let permitted = |approvals| live.person(&question(probe, approvals)).is_ok();
         (1..=MOST_APPROVALS).find(|count| {
-            permitted(Approvals { count: *count, people: &people, groups: &groups })
+            permitted(Approvals { count: *count, people: &hoped.people, groups: &hoped.groups })
                 || permitted(Approvals { count: *count, people: probe.people, groups: probe.groups })
         })
     }
@@ -43,37 +40,48 @@ fn question<'a>(probe: &ActivateProbe<'a>, approvals: Approvals<'a>) -> PersonQu
     PersonQuestion { person, authentication, source_ip, at, wish }
 }
 
+/// The approvers so far, and those of whom one may come next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hoped {
+    pub(super) people: BTreeSet<PrincipalId>,
+    pub(super) groups: BTreeSet<(IssuerName, String)>,
+}
+
+/// Whoever brings, or is written down in, a group that matters: one that a policy about opening names, or that owns the
+/// grant. A team that nobody leads to is brought by nobody.
+pub(super) fn hoped(
+    sets: &PolicySets,
+    candidates: &Candidates,
+    grant: &GrantName,
+    requester: &PrincipalId,
+) -> Hoped {
+    let (mut hoped, relations, words) = (Hoped::default(), sets.relations(), &sets.words);
+    let conditions = candidates.set.policies().filter_map(|policy| policy.as_ref().non_scope_constraints());
+    let mut wanted: HashSet<EntityUid> =
+        conditions.flat_map(|condition| groups_in(condition, words)).collect();
+    wanted.extend(relations.owner(grant).cloned());
+    for group in &wanted {
+        let below = relations.below(group);
+        let tokens = std::iter::once(group).chain(below).filter(|uid| *uid.type_name() == words.group);
+        hoped.groups.extend(tokens.filter_map(|uid| {
+            let (issuer, group) = token_group(uid.id().unescaped())?;
+            Some((issuer, group.to_owned()))
+        }));
+        let members = below.iter().filter(|uid| *uid.type_name() == words.person);
+        // One is enough to be in the group, and the requester never approves.
+        hoped.people.extend(members.filter_map(principal_id).find(|id| id != requester));
+    }
+    hoped
+}
+
 impl Loaded {
-    /// The approvers so far, and those of whom one may come next: whoever brings, or is written down in, a group that matters.
-    /// A team that nobody leads to is brought by nobody.
-    fn hoped_for(&self, probe: &ActivateProbe<'_>) -> (People, Groups) {
-        let (mut people, mut groups) = (probe.people.clone(), probe.groups.clone());
-        let relations = self.sets.relations();
-        for wanted in self.groups_that_matter(probe.grant) {
-            let below = relations.below(&wanted);
-            let tokens = std::iter::once(&wanted).chain(below).filter(|uid| self.is_group(uid));
-            groups.extend(tokens.filter_map(|uid| {
-                let (issuer, group) = token_group(uid.id().unescaped())?;
-                Some((issuer, group.to_owned()))
-            }));
-            let members = below.iter().filter(|uid| *uid.type_name() == self.sets.words.person);
-            // One is enough to be in the group, and the requester never approves.
-            people.extend(members.filter_map(principal_id).find(|id| *id != probe.person.id));
-        }
-        (people, groups)
-    }
-
-    fn groups_that_matter(&self, grant: &Grant) -> HashSet<EntityUid> {
-        let candidates = self.index.about_grant(Action::Activate, &grant.name);
-        let policies = candidates.into_iter().flat_map(|candidates| candidates.set.policies());
-        let conditions = policies.filter_map(|policy| policy.as_ref().non_scope_constraints());
-        let mut groups: HashSet<EntityUid> =
-            conditions.flat_map(|condition| groups_in(condition, &self.sets.words)).collect();
-        groups.extend(self.sets.relations().owner(&grant.name).cloned());
-        groups
-    }
-
-    fn is_group(&self, uid: &EntityUid) -> bool {
-        *uid.type_name() == self.sets.words.group
+    fn hoped_for(&self, probe: &ActivateProbe<'_>) -> Hoped {
+        let candidates = self.index.about_grant(Action::Activate, &probe.grant.name);
+        let mut hoped = candidates.map_or_else(Hoped::default, |candidates| {
+            hoped(&self.sets, candidates, &probe.grant.name, &probe.person.id)
+        });
+        hoped.people.extend(probe.people.iter().cloned());
+        hoped.groups.extend(probe.groups.iter().cloned());
+        hoped
     }
 }

@@ -66,7 +66,7 @@ fn check_not_empty(author: Author, loaded: &[LoadedPolicy]) -> Option<Fault> {
 }
 
 /// The file's policies in the order of the file; `None` when it does not parse.
-fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>> {
+pub(super) fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>> {
     let set = match file.text.parse::<PolicySet>() {
         Ok(set) => set,
         Err(errors) => {
@@ -117,7 +117,12 @@ fn check_annotations(policy: &Policy) -> Option<String> {
 }
 
 /// Warnings count as faults: a policy that can never apply, or a name in look-alike letters, is not what was meant.
-fn validate(file: &SourceFile, policies: &[LoadedPolicy], validator: &Validator, faults: &mut Vec<Fault>) {
+pub(super) fn validate(
+    file: &SourceFile,
+    policies: &[LoadedPolicy],
+    validator: &Validator,
+    faults: &mut Vec<Fault>,
+) {
     let unique: BTreeSet<_> = policies.iter().map(|policy| policy.policy.id()).collect();
     if unique.len() != policies.len() {
         return; // reported already, and no set can hold both

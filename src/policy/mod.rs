@@ -7,13 +7,17 @@
 mod activation;
 mod approvers;
 pub mod bundle;
+pub mod cases;
 mod context;
 mod decision;
 mod engine;
 mod entities;
+pub mod explain;
 pub mod facts;
 mod fault;
 mod index;
+mod invariants;
+pub mod lint;
 mod load;
 mod memory;
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod tests;
 mod texts;
 mod values;
 mod world;
+mod world_file;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -38,6 +43,7 @@ pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, 
 pub use engine::PolicyEngine;
 pub use facts::Facts;
 pub use fault::{Fault, LoadError};
+pub use invariants::{INVARIANTS_FILE, Invariant, Promise};
 pub use load::{LoadedPolicy, Place};
 pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
@@ -48,6 +54,7 @@ pub use sets::PolicySets;
 pub use source::Origin;
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
+pub use world_file::WorldFile;
 
 use crate::ids::IssuerName;
 
@@ -70,12 +77,12 @@ impl Settings {
     }
 
     /// The file that a fault is about, as the operator finds it.
-    pub fn place_of(&self, fault: &Fault) -> PathBuf {
+    pub fn place_of(&self, file: &str) -> PathBuf {
         match &self.vendor {
-            Some(pin) if Path::new(&fault.file) == pin.file => pin.file.clone(),
+            Some(pin) if Path::new(file) == pin.file => pin.file.clone(),
             // The path inside the bundle, behind the bundle's own.
-            Some(pin) if fault.file.starts_with("vendor/") => pin.file.join(&fault.file),
-            _ => self.dir.join(&fault.file),
+            Some(pin) if file.starts_with("vendor/") => pin.file.join(file),
+            _ => self.dir.join(file),
         }
     }
 }

@@ -86,6 +86,8 @@ impl Policies {
     /// Nothing may be issued.
     pub async fn start(&self) -> Result<Folder, PoliciesError> {
         let folder = self.services.engine.folder()?;
+        // Read anew since it was loaded: what is being written at this moment must not come into force everywhere.
+        self.services.engine.check(&folder)?;
         let found = if self.shared { self.offer(&folder, false).await? } else { Folder::Same };
         self.seen().folder = Some(folder.digest());
         if !matches!(found, Folder::Loaded(_)) {

@@ -74,11 +74,33 @@ impl PolicySets {
     pub(super) fn new(sources: &Sources) -> Result<Self, LoadError> {
         let words = Vocabulary::new()?;
         let (policies, relations) = both(load(sources, &schema()?), sources.read_relations(&words))?;
+        Self::of_policies(policies, sources.authors.clone(), sources.origin(), &relations)
+    }
+
+    /// What one author says, as if there were no other; `None` when they say nothing. Under the digest of both.
+    ///
+    /// # Errors
+    /// None that these sets would not have had.
+    pub fn only(&self, author: Author) -> Result<Option<Self>, LoadError> {
+        if !self.authors.contains(&author) {
+            return Ok(None);
+        }
+        let own = self.policies.iter().filter(|policy| policy.name.author() == author).cloned().collect();
+        Self::of_policies(own, vec![author], self.origin.clone(), &self.relations).map(Some)
+    }
+
+    pub(super) fn of_policies(
+        policies: Vec<LoadedPolicy>,
+        authors: Vec<Author>,
+        origin: Origin,
+        relations: &Relations,
+    ) -> Result<Self, LoadError> {
+        let words = Vocabulary::new()?;
         let relations = relations.asked_about_by(&policies, &words);
         Ok(Self {
-            origin: sources.origin(),
+            origin,
             relations,
-            authors: sources.authors.clone(),
+            authors,
             actions: Action::ALL.into_iter().map(|action| (action, words.action(action))).collect(),
             shelf: Shelf::new(&policies, &words),
             policies,
@@ -123,7 +145,19 @@ impl PolicySets {
     /// # Errors
     /// The denial. Facts that no request can have are denied, as whatever cannot be evaluated is.
     pub fn decide(&self, facts: &Facts) -> Result<Decided, Denial> {
-        let outcome = self.ask(facts).unwrap_or_else(|error| Err(failed(error.to_string())));
+        self.told(self.ask(facts, true))
+    }
+
+    /// The same without the broker's own rule that break-glass needs an elevation: would the policies say so themselves?
+    ///
+    /// # Errors
+    /// The denial.
+    pub fn decide_by_policies_alone(&self, facts: &Facts) -> Result<Decided, Denial> {
+        self.told(self.ask(facts, false))
+    }
+
+    fn told(&self, answer: Result<Result<Vec<PolicyRef>, Refusal>, FactsError>) -> Result<Decided, Denial> {
+        let outcome = answer.unwrap_or_else(|error| Err(failed(error.to_string())));
         match outcome {
             Ok(decided_by) => Ok(Decided { decided_by, digests: self.digests() }),
             Err((reason, decided_by)) => {
@@ -132,13 +166,18 @@ impl PolicySets {
         }
     }
 
-    fn ask(&self, facts: &Facts) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
+    fn ask(
+        &self,
+        facts: &Facts,
+        by_our_rule_too: bool,
+    ) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
         let grant = facts.grant.to_grant()?;
         let entity = GrantEntity::new(&grant, &self.words, &self.relations).map_err(FactsError::of)?;
         let candidates = self.candidates(facts.asked.action(), &grant)?;
         if let Asked::Issue { .. } = facts.asked {
             return with_issue_question(facts, &grant, |question| {
                 needs_elevation(question)
+                    .filter(|_| by_our_rule_too)
                     .map_or_else(|| self.issue(question, &entity, &candidates), |refusal| Err(refusal))
             });
         }
@@ -170,7 +209,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn issue_request(
+    pub(super) fn issue_request(
         &self,
         question: &IssueQuestion<'_>,
         grant: &GrantEntity,
@@ -224,7 +263,7 @@ impl PolicySets {
         self.decide_by(candidates, &request, &entities)
     }
 
-    fn person_request(
+    pub(super) fn person_request(
         &self,
         question: &PersonQuestion<'_>,
         grant: &GrantEntity,

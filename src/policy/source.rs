@@ -9,6 +9,7 @@ use super::Settings;
 use super::bundle::{BrokerVersion, BundleIdentity, Pin};
 use super::decision::{Author, PolicyDigest, PolicyDigests};
 use super::fault::{Fault, LoadError};
+use super::invariants::INVARIANTS_FILE;
 use super::relations::{RELATIONS_FILE, Relations};
 use super::schema::{SCHEMA_FILE, SCHEMA_TEXT, Vocabulary};
 use crate::secret::Fingerprint;
@@ -196,7 +197,7 @@ fn check_folder(dir: &Path) -> Result<Vec<Fault>, LoadError> {
         if entry.path().is_dir() && !known {
             faults
                 .push(Fault::of_file(name, "is no folder of ours; policies are in `customer` and `vendor`"));
-        } else if has_ending(&name, "cedar") {
+        } else if has_ending(&name, "cedar") && name != INVARIANTS_FILE {
             faults.push(Fault::of_file(
                 name,
                 "policies are in `customer` and `vendor`; here it would not count",

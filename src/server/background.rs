@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::build::Rooms;
 use super::replica::Replica;
+use crate::clock::{HighWater, Moment};
 use crate::policy::PolicyDigest;
 use crate::policy::service::{Folder, PoliciesError};
 use crate::store::StoreError;
@@ -112,10 +113,17 @@ async fn forget(rooms: Arc<Rooms>) {
     rooms.abuse.forget_idle();
     rooms.exchange.forget_ended_keys().await;
     let (store, at) = (&rooms.store, rooms.clock.now());
-    purge("expired replay claims", || store.purge_claims(at, PURGE_AT_ONCE)).await;
+    purge("expired replay claims", || store.purge_claims(forgettable(at, &rooms.high_water), PURGE_AT_ONCE))
+        .await;
     let before = at.minus(REMEMBERED);
     purge("answers, revoked tokens and locks that ended", || store.purge_breakglass(before, PURGE_AT_ONCE))
         .await;
+}
+
+/// A claim must outlive its token on every clock that is let through: this one may be ahead of another replica's, or step
+/// back.
+fn forgettable(at: Moment, high_water: &HighWater) -> Moment {
+    at.minus(high_water.bound().saturating_mul(2))
 }
 
 async fn purge<F>(what: &str, once: impl Fn() -> F)
@@ -131,5 +139,20 @@ where
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_kept_as_long_as_the_slowest_clock_that_is_let_through_accepts_its_token() {
+        let bound = Duration::from_secs(30);
+        let until = Moment::from_unix_seconds(1_000);
+        let high_water = HighWater::new(None, bound);
+        // This clock is ahead by the bound, and another's stepped back by it.
+        let here = until.plus(bound).plus(bound).minus(Duration::from_secs(1));
+        assert!(forgettable(here, &high_water) < until);
     }
 }

@@ -19,6 +19,7 @@ use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::custody::Custody;
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
+use crate::explain::Explainer;
 use crate::federation::Federation;
 use crate::grants::{Catalog, GrantKind};
 use crate::http::{
@@ -55,6 +56,7 @@ pub(super) struct Rooms {
     pub(super) exchange: Arc<Exchange>,
     people: Arc<People>,
     pub(super) break_glass: Arc<BreakGlass>,
+    explainer: Arc<Explainer>,
     pub(super) notifier: Arc<Notifier>,
     pub(super) locks: Arc<LockBook>,
     pub(super) tokens: Arc<Tokens>,
@@ -112,6 +114,8 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
+        let explainer =
+            Explainer::new(Arc::clone(&break_glass), Arc::clone(&policy), Arc::clone(&federation), &catalog);
         let heard = Arc::new(heard(&*store, &clock));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
@@ -158,6 +162,7 @@ impl Rooms {
             exchange: Arc::new(exchange),
             people,
             break_glass,
+            explainer: Arc::new(explainer),
             notifier: Arc::new(notifier),
             locks,
             tokens: Arc::new(tokens),
@@ -226,6 +231,7 @@ impl Rooms {
 
     fn api(&self) -> ApiServices {
         ApiServices {
+            explainer: Arc::clone(&self.explainer),
             people: Arc::clone(&self.people),
             breakglass: Arc::clone(&self.break_glass),
             locks: Arc::clone(&self.locks),

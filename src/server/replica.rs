@@ -90,7 +90,7 @@ impl Replica {
         let marks = pulse.marks;
         // Each on its own: a policy that is not valid here must not keep a lock away.
         let outcomes = [
-            self.audit.heard(pulse.head, known).map_err(said),
+            self.audit.heard(pulse.head, known).await.map_err(said),
             self.locks.catch_up(marks.locks).await.map_err(said),
             self.keys.catch_up(marks.keys).await.map_err(|cause| cause.to_string()),
             self.policies.catch_up(marks.policy).await.map_err(|cause| cause.to_string()),

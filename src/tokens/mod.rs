@@ -179,6 +179,10 @@ impl Tokens {
         token: &str,
         arrival: Arrival,
     ) -> Result<(), RevokeError> {
+        // One that does not know every key takes a live token for a foreign one, and must not say that it is out of use.
+        if !self.services.heard.is_fresh() || !self.services.ring.is_current() {
+            return Err(RevokeError::Unavailable("this replica does not know every key now".to_owned()));
+        }
         let Some(token) = self.own(token, self.judged_at(arrival.at)) else { return Ok(()) };
         if *token.subject() != caller.id {
             return Err(RevokeError::NotYours);

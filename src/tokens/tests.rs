@@ -211,6 +211,22 @@ fn used(elevation: &Elevation) -> ElevationUse {
 }
 
 #[tokio::test]
+async fn a_replica_that_has_not_heard_lately_does_not_say_that_a_token_is_out_of_use() {
+    let mut room = Room::new().await;
+    let token = room.token();
+    let heard = Arc::new(Heard::among_others(Arc::clone(&room.bench.clock) as _));
+    room.tokens.services.heard = Arc::clone(&heard);
+    for token in [token.as_str(), "no token of ours"] {
+        let refused = room.revoke("ann", token).await;
+        assert!(matches!(refused, Err(RevokeError::Unavailable(_))), "{refused:?}");
+    }
+    assert!(room.revocations().await.is_empty());
+    heard.mark(room.bench.clock.uptime());
+    room.revoke("ann", &token).await.unwrap();
+    assert_eq!(room.revocations().await.len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_no_token_of_ours_is_inactive() {
     let room = Room::new().await;
     let other = Room::new().await;

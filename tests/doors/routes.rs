@@ -25,6 +25,9 @@ fn body_of(method: &str, path: &str) -> Value {
     match (method, path) {
         ("POST", "/v1/elevations") => crate::api::ask("prod-ledger"),
         ("POST", "/v1/locks") => json!({ "target": { "all": true }, "reason": "INC-42 is suspicious" }),
+        ("POST", "/v1/explain") => json!({
+            "grant": "prod-ledger", "principal": { "kind": "person", "issuer": "people", "subject": "ann" },
+        }),
         ("POST", path) if path.ends_with("/deny") || path.ends_with("/revoke") => {
             json!({ "reason": "INC-42 is suspicious" })
         }
@@ -105,7 +108,9 @@ async fn a_person_without_any_right_gets_nothing_out_of_any_route() {
                 ("GET", "/v1/locks") => assert_eq!(answer.done()["locks"], json!([])),
                 ("GET", "/v1/grants") => assert_eq!(answer.done()["grants"], json!([])),
                 ("GET", "/v1/whoami") => assert_eq!(answer.done()["subject"], "zoe"),
-                (_, path) if path.contains("{id}") => drop(answer.problem(404, "not_found")),
+                (_, path) if path.contains("{id}") || path == "/v1/explain" => {
+                    drop(answer.problem(404, "not_found"))
+                }
                 _ => {
                     assert_eq!(
                         (answer.status, &answer.body["status"]),
@@ -145,6 +150,7 @@ async fn the_wrong_person_is_refused_at_every_route_that_has_a_right() {
         ("POST /v1/elevations/{id}/revoke", &open, &ann, 403, "policy"),
         ("POST /v1/locks", "", &vic, 403, "policy_denied"),
         ("DELETE /v1/locks/{id}", &lock, &vic, 404, "not_found"),
+        ("POST /v1/explain", "", &lea, 404, "not_found"),
         ("GET /v1/audit/entries", "", &lea, 403, "policy"),
         ("GET /v1/audit/entries/{index}/proof", "0", &lea, 403, "policy"),
     ];

@@ -4,7 +4,8 @@ use super::imports::{Import, imports};
 use super::sources::Source;
 
 /// Values and tiny ports that everybody may have. They know nothing of ours but each other.
-const GROUND: &[&str] = &["claims", "clock", "entropy", "ids", "network", "secret", "span", "telemetry"];
+const GROUND: &[&str] =
+    &["claims", "clock", "document", "entropy", "ids", "network", "secret", "span", "telemetry"];
 
 /// The rooms that the use cases and services stand on.
 const ROOMS: &[&str] = &[
@@ -51,6 +52,7 @@ const fn service(module: &'static str) -> Rule {
 /// A door knows what comes in and what goes out, never how it was decided or made.
 const DOOR: &[&str] = &[
     "exchange",
+    "explain",
     "tokens",
     "audit",
     "keys",
@@ -83,6 +85,8 @@ const RULES: &[Rule] = &[
     // The signed notes of bundles: the format, and never a key of ours.
     rule("policy", &["principal", "grants", "keys::note"]),
     Rule { never: BACKENDS, ..rule("policy::service", &["principal", "grants", "audit", "store"]) },
+    // Reasons about policies and decides nothing: nobody but tools needs it.
+    rule("proof", &["policy", "principal", "grants"]),
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),
     Rule { pure: true, ..rule("breakglass", &["principal", "grants"]) },
@@ -107,6 +111,8 @@ const RULES: &[Rule] = &[
         ..rule("store", &["keys", "audit", "breakglass", "locks", "notify", "principal"])
     },
     service("exchange"),
+    // Between the API and policy: who may ask why is decided here, so that no door names policy (decision 0044).
+    service("explain"),
     // What became of a token that was issued: beside the exchange, which only makes them.
     service("tokens"),
     rule("http", DOOR),

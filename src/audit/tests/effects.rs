@@ -57,7 +57,7 @@ impl Room {
         for (_, entry) in &entries {
             tree.append(leaf_hash(entry), |_, _| {});
         }
-        let checkpoint = Checkpoint::open(&self.log.checkpoint(), &self.bench.key()).unwrap();
+        let checkpoint = Checkpoint::open(&self.log.checkpoint().await.unwrap(), &self.bench.key()).unwrap();
         assert_eq!((checkpoint.size, checkpoint.root), (size, tree.root()));
         assert_eq!(self.bench.log_on(Arc::clone(&self.store)).await.size(), size);
     }

@@ -7,7 +7,7 @@ use crate::entropy::bytes;
 
 async fn hear(log: &AuditLog, store: &dyn Store) {
     let known = log.size();
-    log.heard(store.head().await.unwrap(), known).unwrap();
+    log.heard(store.head().await.unwrap(), known).await.unwrap();
 }
 
 fn read(note: &str, bench: &Bench) -> Checkpoint {
@@ -19,13 +19,62 @@ async fn a_store_that_is_shorter_than_what_was_known_is_refused() {
     let bench = Bench::new();
     let log = bench.log().await;
     fill(&log, 5).await;
-    let before = log.checkpoint();
+    let before = log.checkpoint().await.unwrap();
     let shorter = crate::store::LogHead::default();
-    assert!(matches!(log.heard(shorter, log.size()), Err(StoreError::Corrupt(_))));
+    assert!(matches!(log.heard(shorter, log.size()).await, Err(StoreError::Corrupt(_))));
     assert!(!log.is_healthy());
-    assert_eq!(log.checkpoint(), before, "what was signed stands");
-    fill(&log, 1).await;
-    assert!(log.is_healthy(), "the store itself was right");
+    assert_eq!(log.checkpoint().await.unwrap(), before, "what was signed stands");
+    assert_eq!(log.record(stopped("more")).await.unwrap_err(), RecordError::Unavailable);
+    assert!(!log.is_healthy(), "it stays so: what was lost does not come back by growing");
+}
+
+/// Another log put where ours was, longer than ours and whole in itself: only what we knew gives it away.
+#[tokio::test]
+async fn a_longer_log_that_is_not_the_one_that_was_known_is_refused_and_never_signed() {
+    let (bench, elsewhere) = (Bench::new(), Bench::new());
+    let log = bench.log().await;
+    fill(&log, 5).await;
+    let before = log.checkpoint().await.unwrap();
+    let others = elsewhere.store().await;
+    fill(&elsewhere.log_on(Arc::clone(&others)).await, 300).await;
+    bench.put_in_place_of_the_log(&elsewhere).await;
+    let longer = others.head().await.unwrap();
+    assert!(matches!(log.heard(longer, log.size()).await, Err(StoreError::Corrupt(_))));
+    assert!(!log.is_healthy());
+    assert_eq!(log.checkpoint().await.unwrap(), before, "what was signed stands");
+    assert_eq!(log.record(stopped("on top")).await.unwrap_err(), RecordError::Unavailable);
+    assert!(!log.is_healthy(), "it stays so");
+}
+
+/// The writer is the first to meet it: what it wrote on top must not make the other log ours.
+#[tokio::test]
+async fn another_log_that_the_writer_went_on_with_is_refused_when_it_is_heard_of() {
+    let (bench, elsewhere) = (Bench::new(), Bench::new());
+    let store = bench.store().await;
+    let log = bench.log_on(Arc::clone(&store)).await;
+    fill(&log, 5).await;
+    hear(&log, store.as_ref()).await;
+    fill(&elsewhere.log().await, 9).await;
+    bench.put_in_place_of_the_log(&elsewhere).await;
+    log.record(stopped("on top of another log")).await.unwrap();
+    let (head, known) = (store.head().await.unwrap(), log.size());
+    assert!(matches!(log.heard(head, known).await, Err(StoreError::Corrupt(_))));
+    assert!(!log.is_healthy());
+}
+
+/// The same before anybody heard of it: an entry may be written, but no checkpoint makes two histories of one log.
+#[tokio::test]
+async fn no_checkpoint_is_signed_that_does_not_continue_the_last_one() {
+    let (bench, elsewhere) = (Bench::new(), Bench::new());
+    let log = bench.log().await;
+    fill(&log, 5).await;
+    log.checkpoint().await.unwrap();
+    let other = elsewhere.log().await;
+    fill(&other, 6).await;
+    bench.put_in_place_of_the_log(&elsewhere).await;
+    log.record(stopped("on top of another log")).await.unwrap();
+    assert_eq!(log.checkpoint().await, Err(ReadError::Unavailable));
+    assert_eq!(log.record(stopped("and no more")).await.unwrap_err(), RecordError::Unavailable);
 }
 
 #[tokio::test]
@@ -36,7 +85,7 @@ async fn old_news_does_not_move_the_tip_back() {
     fill(&log, 3).await;
     let (known, old) = (log.size(), store.head().await.unwrap());
     fill(&log, 2).await;
-    log.heard(old, known).unwrap();
+    log.heard(old, known).await.unwrap();
     assert_eq!(log.size(), 5);
 }
 
@@ -51,7 +100,7 @@ async fn a_replica_shows_what_another_appended_as_soon_as_it_hears_of_it() {
     hear(&other, store.as_ref()).await;
     assert!(growth.has_changed().unwrap());
     assert_eq!(*growth.borrow_and_update(), 300);
-    assert_eq!(one.checkpoint(), other.checkpoint());
+    assert_eq!(one.checkpoint().await.unwrap(), other.checkpoint().await.unwrap());
     assert_eq!(one.tlog_proof(299).await.unwrap(), other.tlog_proof(299).await.unwrap());
     hear(&other, store.as_ref()).await;
     assert!(!growth.has_changed().unwrap(), "nothing is new");
@@ -77,10 +126,10 @@ async fn checkpoints_of_replicas_never_fork() {
                     match what % 3 {
                         0 => fill(&log, u64::from(count % 8)).await,
                         1 => hear(&log, store.as_ref()).await,
-                        _ => notes.push(log.checkpoint()),
+                        _ => notes.push(log.checkpoint().await.unwrap()),
                     }
                 }
-                notes.push(log.checkpoint());
+                notes.push(log.checkpoint().await.unwrap());
                 notes
             })
         })
@@ -89,8 +138,10 @@ async fn checkpoints_of_replicas_never_fork() {
     for log in &logs {
         hear(log, store.as_ref()).await;
     }
-    let last = read(&logs[0].checkpoint(), &bench);
-    assert!(logs.iter().all(|log| read(&log.checkpoint(), &bench).root == last.root));
+    let last = read(&logs[0].checkpoint().await.unwrap(), &bench);
+    for log in &logs {
+        assert_eq!(read(&log.checkpoint().await.unwrap(), &bench).root, last.root);
+    }
     for own in notes {
         let mut size = 0;
         for note in own.iter().map(|note| read(note, &bench)) {

@@ -16,7 +16,8 @@ struct Files(Mutex<BTreeMap<String, Bytes>>);
 impl Files {
     async fn of(log: &AuditLog) -> Self {
         let size = log.size();
-        let mut files = BTreeMap::from([("checkpoint".to_owned(), Bytes::from(log.checkpoint()))]);
+        let mut files =
+            BTreeMap::from([("checkpoint".to_owned(), Bytes::from(log.checkpoint().await.unwrap()))]);
         for kind in [TileKind::Entries, TileKind::Hashes(0), TileKind::Hashes(1), TileKind::Hashes(2)] {
             for path in (0..).map_while(|index| TilePath::newest(kind, index, available(kind, size))) {
                 files.insert(path.to_string(), log.tile(&path).await.unwrap().unwrap());
@@ -62,7 +63,7 @@ async fn log_of_700() -> (Bench, Files, String) {
     let bench = Bench::new();
     let log = bench.log().await;
     fill(&log, 300).await;
-    let saved = log.checkpoint();
+    let saved = log.checkpoint().await.unwrap();
     fill(&log, 400).await;
     let files = Files::of(&log).await;
     (bench, files, saved)
@@ -159,7 +160,7 @@ async fn a_truncated_log_is_found_against_the_saved_checkpoint() {
     fill(&log, 90).await;
     let files = Files::of(&log).await;
     fill(&log, 30).await;
-    let report = report(&bench, &files, Some(&log.checkpoint())).await;
+    let report = report(&bench, &files, Some(&log.checkpoint().await.unwrap())).await;
     assert!(report.faults.is_empty() && !report.is_ok());
     assert_eq!(
         report.saved.unwrap().to_string(),
@@ -195,7 +196,7 @@ async fn full_tiles_stand_in_for_partial_ones_that_were_dropped() {
     let bench = Bench::new();
     let log = bench.log().await;
     fill(&log, 300).await;
-    let old = log.checkpoint();
+    let old = log.checkpoint().await.unwrap();
     fill(&log, 300).await;
     let files = Files::of(&log).await;
     files.put("checkpoint", old);

@@ -1,6 +1,7 @@
 //! What may be seen, and by whom. Who may not see an elevation cannot tell it from one that does not exist.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::judge::{Bench, Requester};
@@ -9,7 +10,7 @@ use super::{BreakGlass, BreakGlassError, GrantOffer, List, Page};
 use crate::breakglass::{Elevation, StateName, Tally};
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, Lifetime};
-use crate::ids::ElevationId;
+use crate::ids::{ElevationId, GrantName};
 use crate::people::Caller;
 use crate::policy::{IssueQuestion, Wish};
 use crate::principal::Principal;
@@ -99,10 +100,10 @@ impl BreakGlass {
         self.services.catalog.iter().filter_map(|grant| self.offer(caller, grant)).collect()
     }
 
-    fn offer(&self, caller: &Caller, grant: &std::sync::Arc<Grant>) -> Option<GrantOffer> {
+    fn offer(&self, caller: &Caller, grant: &Arc<Grant>) -> Option<GrantOffer> {
         let Some(caps) = grant.break_glass else {
             return self.may_have_now(caller, grant).then(|| GrantOffer {
-                grant: std::sync::Arc::clone(grant),
+                grant: Arc::clone(grant),
                 may_request: false,
                 approvals_needed: None,
             });
@@ -119,10 +120,10 @@ impl BreakGlass {
         };
         let bench = Bench::new(self, grant, requester, caller.at);
         let approvals_needed = bench.approvals_needed(duration, &Tally::default());
-        Some(GrantOffer { grant: std::sync::Arc::clone(grant), may_request: true, approvals_needed })
+        Some(GrantOffer { grant: Arc::clone(grant), may_request: true, approvals_needed })
     }
 
-    fn may_have_now(&self, caller: &Caller, grant: &std::sync::Arc<Grant>) -> bool {
+    fn may_have_now(&self, caller: &Caller, grant: &Arc<Grant>) -> bool {
         let scopes = match &grant.kind {
             GrantKind::Jwt(jwt) => jwt.scopes.clone(),
             GrantKind::Aws(_) => BTreeSet::new(),
@@ -150,6 +151,29 @@ impl BreakGlass {
             Ok(()) => Ok(()),
             Err(refusal) => Err(self.refuse(&attempt, refusal).await),
         }
+    }
+
+    /// May the caller ask why somebody is permitted this grant, or not? Whoever may not cannot tell it from one that does not
+    /// exist.
+    pub async fn may_explain(
+        &self,
+        caller: &Caller,
+        name: &GrantName,
+    ) -> Result<Arc<Grant>, BreakGlassError> {
+        let attempt = Attempt { caller, what: "explain", elevation: None, grant: Some(name.to_string()) };
+        match self.decide_explain(caller, name) {
+            Ok(grant) => Ok(grant),
+            Err(refusal) => Err(self.refuse(&attempt, refusal).await),
+        }
+    }
+
+    fn decide_explain(&self, caller: &Caller, name: &GrantName) -> Result<Arc<Grant>, Refusal> {
+        let Some(grant) = self.services.catalog.resolve(name) else {
+            return Err(Refusal::told(BreakGlassError::NotFound).because("unknown_grant"));
+        };
+        self.may(caller, Wish::Explain { grant })
+            .map(|_| Arc::clone(grant))
+            .map_err(|denial| Refusal::denied(BreakGlassError::NotFound, &denial).because("policy"))
     }
 
     /// Could a credential that was issued under it still be good at `at`?

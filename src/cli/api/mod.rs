@@ -88,6 +88,15 @@ enum Attempt {
 }
 
 impl PersonArgs {
+    /// For a command that calls a broker only when one is named.
+    pub(super) fn calling(
+        broker: String,
+        subject_token_file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+    ) -> Self {
+        Self { subject_token_file, broker: BrokerArgs::at(broker, ca_file) }
+    }
+
     /// Ready to call.
     pub(super) fn api(&self) -> anyhow::Result<Api> {
         let base = base_url(self.broker.url()?)?;

@@ -24,6 +24,7 @@ pub(in crate::cli) enum Doing<'a> {
     Watch,
     Lock,
     Lift,
+    Explain,
 }
 
 /// `application/problem+json` (RFC 9457) with our members.
@@ -82,6 +83,11 @@ impl Refusal {
             StatusCode::UNAUTHORIZED => {
                 "sign in again with your identity provider and renew the token file".to_owned()
             }
+            StatusCode::NOT_FOUND if doing == Doing::Explain => {
+                "policy decides who may `explain` a grant, and who may not cannot tell it from one that does not exist; \
+                 `tidegate whoami` shows who you are"
+                    .to_owned()
+            }
             StatusCode::NOT_FOUND => {
                 "check the id with `tidegate elevation list --all`; what you may not see is not there for you"
                     .to_owned()
@@ -116,7 +122,7 @@ impl Refusal {
             Doing::Lock | Doing::Lift => {
                 "ask the operator: policy decides about the action `lock`; `tidegate whoami` shows who you are".to_owned()
             }
-            Doing::Look | Doing::Watch => return None,
+            Doing::Look | Doing::Watch | Doing::Explain => return None,
         };
         Some(text)
     }

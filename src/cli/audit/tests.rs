@@ -38,7 +38,7 @@ pub(super) async fn mirror_of(log: &AuditLog, parent: &Path, name: &str) -> Stri
             export::write_atomically(&folder.join(path.to_string()), &bytes).unwrap();
         }
     }
-    export::write_atomically(&folder.join("checkpoint"), log.checkpoint().as_bytes()).unwrap();
+    export::write_atomically(&folder.join("checkpoint"), log.checkpoint().await.unwrap().as_bytes()).unwrap();
     folder.to_str().unwrap().to_owned()
 }
 

@@ -56,7 +56,7 @@ pub(in crate::cli) struct BundleArgs {
     /// The private key. Once more for a second signature, while the key is being changed.
     #[arg(long, value_name = "FILE", required = true)]
     key_file: Vec<PathBuf>,
-    /// Put `tests/*.toml` and `invariants.toml` in, too.
+    /// Put `tests/*.toml` and `invariants.cedar` in, too.
     #[arg(long)]
     with_tests: bool,
     /// Where the bundle goes; what is there is replaced.

@@ -1,12 +1,16 @@
 //! Where the policies are and what they are about: arguments that every subcommand shares.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::super::shown::{Shown, tame};
 use crate::config::Settings;
 use crate::federation::{IssuerSettings, is_shared};
-use crate::policy::{KnownIssuer, PolicySets, Settings as PolicySettings, World};
+use crate::ids::IssuerName;
+use crate::policy::{KnownIssuer, PolicySets, Settings as PolicySettings, World, WorldFile};
 
 /// Which policies, for which issuers and grants.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,11 +26,23 @@ pub(super) struct PlaceArgs {
 
 /// The policies and what is known about their surroundings.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// The policies: a folder, perhaps with a vendor's bundle.
-    pub(super) policy: PolicySettings,
+    pub(in crate::cli) policy: PolicySettings,
     /// Of the broker that the policies are for, where it was named.
     pub(super) settings: Option<Box<Settings>>,
+    /// Where those come from.
+    config: Option<PathBuf>,
+}
+
+/// What the policies are about, and where that is written down.
+#[derive(Debug)]
+pub(in crate::cli) struct Surroundings {
+    pub(in crate::cli) world: World,
+    /// Every group of an issuer, for issuers whose groups are listed.
+    pub(in crate::cli) groups: BTreeMap<IssuerName, BTreeSet<String>>,
+    file: PathBuf,
+    text: String,
 }
 
 impl PlaceArgs {
@@ -43,7 +59,7 @@ impl PlaceArgs {
             (None, Some(configured)) => configured,
             (None, None) => PolicySettings::of_folder("policies"),
         };
-        Ok(Place { policy, settings: settings.map(Box::new) })
+        Ok(Place { policy, settings: settings.map(Box::new), config: self.config.clone() })
     }
 }
 
@@ -53,9 +69,79 @@ impl Place {
         PolicySets::gather(&self.policy).with_context(|| format!("in `{}`", self.policy.dir.display()))
     }
 
-    /// The issuers and grants of the configuration, when one was named.
-    pub(super) fn world(&self) -> Option<World> {
-        self.settings.as_deref().map(world_of)
+    /// Of a configuration that is at hand.
+    pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
+        let policy = settings.policy.clone();
+        Self { policy, settings: Some(Box::new(settings)), config: Some(config.to_owned()) }
+    }
+
+    /// The sets, or what is wrong with them.
+    pub(super) fn sets_or_faults(&self) -> Result<PolicySets, Vec<Shown>> {
+        PolicySets::gather(&self.policy).map_err(|error| {
+            error.faults.iter().map(|fault| Shown::of_policies(&self.policy, fault)).collect()
+        })
+    }
+
+    /// Issuers and grants: those of the configuration, when one was named, else those of the world file, when there is
+    /// one.
+    pub(in crate::cli) fn surroundings(&self) -> Result<Option<Surroundings>, Vec<Shown>> {
+        if let (Some(settings), Some(file)) = (&self.settings, &self.config) {
+            // Only to show where a grant stands.
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let (world, groups) = (world_of(settings), BTreeMap::new());
+            return Ok(Some(Surroundings { world, groups, file: file.clone(), text }));
+        }
+        let file = self.world_file();
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(vec![Shown::of_file(&file, format!("cannot be read: {error}"))]),
+        };
+        match WorldFile::read(&text) {
+            Ok(WorldFile { world, groups }) => Ok(Some(Surroundings { world, groups, file, text })),
+            Err(faults) => Err(faults.iter().map(|fault| Shown::of_document(&file, fault)).collect()),
+        }
+    }
+
+    /// The issuers and grants; that there are none known is a fault here.
+    pub(super) fn world_or_faults(&self) -> Result<World, Vec<Shown>> {
+        self.surroundings()?.map(|around| around.world).ok_or_else(|| {
+            let message = "is missing: issuers and grants are unknown".to_owned();
+            let help = "describe them there, or name the configuration with --config".to_owned();
+            vec![Shown { help: Some(help), ..Shown::of_file(&self.world_file(), message) }]
+        })
+    }
+
+    /// The issuers and grants, or none where nobody says them.
+    pub(super) fn world_if_known(&self) -> anyhow::Result<World> {
+        let faults = match self.surroundings() {
+            Ok(around) => return Ok(around.map(|around| around.world).unwrap_or_default()),
+            Err(faults) => faults,
+        };
+        let told: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.file, fault.message)).collect();
+        anyhow::bail!("{}", told.join("\n"))
+    }
+
+    fn world_file(&self) -> PathBuf {
+        self.policy.dir.join("tests").join("world.toml")
+    }
+}
+
+impl Surroundings {
+    /// `shown`, where the grant is written down.
+    pub(super) fn at_grant(&self, grant: &str, shown: Shown) -> Shown {
+        let place = crate::document::place_in_list(&self.text, "grants", "name", grant);
+        let line = |line: usize| self.text.lines().nth(line.checked_sub(1)?);
+        // Grants hold no secret, but what else stands in a line that does not begin with the name, nobody knows.
+        let excerpt =
+            place.and_then(|place| line(place.0)).filter(|line| line.trim_start().starts_with("name"));
+        Shown {
+            file: self.file.display().to_string(),
+            line: place.map(|place| place.0),
+            column: place.map(|place| place.1),
+            excerpt: excerpt.map(tame),
+            ..shown
+        }
     }
 }
 

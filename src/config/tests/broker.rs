@@ -20,6 +20,29 @@ fn keys_are_sealed_rotated_and_published_ahead() {
 }
 
 #[test]
+fn a_key_is_published_by_every_replica_before_it_signs() {
+    let keys = |lines: &str, url: &str| {
+        let text = with("kek_file = \"kek\"", &format!("kek_file = \"kek\"\n{lines}"));
+        format!("{text}\n[store]\nurl = \"{url}\"")
+    };
+    let (postgres, sqlite) = ("postgres://tidegate@db.example.com/broker", "sqlite:tidegate.db");
+    refuses(&[
+        (
+            keys("publish_ahead = \"9s\"", postgres),
+            "keys.publish_ahead: a key would sign before",
+            "at least 10s",
+        ),
+        (
+            keys("rotate_every = \"18s\"", postgres),
+            "keys.rotate_every: a key would sign before",
+            "at least 10s",
+        ),
+    ]);
+    settings(&keys("publish_ahead = \"10s\"", postgres));
+    settings(&keys("publish_ahead = \"1s\"", sqlite));
+}
+
+#[test]
 fn the_logs_name_fits_a_checkpoint() {
     let audit = |origin: &str| format!("{GOOD}\n[audit]\norigin = \"{origin}\"");
     refuses(&[

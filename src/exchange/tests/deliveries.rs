@@ -12,7 +12,7 @@ use super::world::{World, access_key, code};
 use crate::audit::Receipt;
 use crate::clock::Clock as _;
 use crate::exchange::ledger::Delivery;
-use crate::exchange::record::ReplayClaims;
+use crate::exchange::record::{ReplayClaims, Stop};
 use crate::exchange::{Attempt, ExchangeError, ExchangeRequest, Fault, Issued};
 use crate::federation::UnverifiedToken;
 use crate::grants::Lifetime;
@@ -95,6 +95,25 @@ async fn what_policy_denies_meanwhile_is_not_delivered() {
     world.app().await.unwrap();
     world.new_policies("permit(principal, action, resource) unless { principal.subject like \"*:app\" };");
     assert_eq!(code(world.app().await), "policy_denied");
+    world.exchange.record_all_deliveries().await;
+    assert!(world.delivered().await.is_empty());
+}
+
+/// Between the decision and the delivery, that is: the session was asked for under policies that decide no more.
+#[tokio::test]
+async fn what_policies_permitted_that_went_out_of_force_meanwhile_is_not_delivered() {
+    let (_sts, world) = world().await;
+    world.app().await.unwrap();
+    let (request, exchange) = (world.workload_asks("cluster", "app", "orders"), &world.exchange);
+    let caller = exchange.identify(&request, world.now()).await.unwrap();
+    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let target = exchange.resolve(attempt).await.unwrap();
+    let permit = exchange.decide(attempt, &target).unwrap();
+    let replay = ReplayClaims::of(&caller);
+    let made = exchange.issue(attempt, &permit, &replay).await.unwrap();
+    world.new_policies("permit(principal, action, resource) unless { principal.subject like \"*:app\" };");
+    let stop = exchange.open(attempt, &permit, made, &replay).await.unwrap_err();
+    assert!(matches!(stop, Stop::Failed(Fault::Policy)), "{stop:?}");
     world.exchange.record_all_deliveries().await;
     assert!(world.delivered().await.is_empty());
 }

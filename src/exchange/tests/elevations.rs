@@ -98,6 +98,22 @@ async fn what_was_revoked_before_the_entry_was_durable_is_not_delivered() {
     assert_eq!(code(world.ann(|_| {}).await), "no_elevation");
 }
 
+/// The right of the approvers is asked of the policies that permit the credential, not of those that opened the window.
+#[tokio::test]
+async fn approvers_who_lost_their_right_while_a_mint_was_in_flight_open_nothing() {
+    let world = World::start().await;
+    let open = world.elevation(HOUR, None).await;
+    let outcome = while_in_flight(&world, async |world| {
+        world.new_policies(
+            "permit(principal, action, resource); forbid(principal, action == Tidegate::Action::\"approve\", resource);",
+        );
+    })
+    .await;
+    assert_eq!(code(outcome), "quorum_lost");
+    assert!(world.entries_of("credential.issued").await.is_empty());
+    assert_eq!(world.last_entry().await["elevation"], open.id.to_string());
+}
+
 #[tokio::test]
 async fn what_ended_before_the_entry_was_durable_is_not_delivered() {
     let world = World::start().await;

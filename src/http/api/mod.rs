@@ -8,6 +8,7 @@ mod decisions;
 mod elevations;
 mod error;
 mod events;
+mod explain;
 mod locks;
 mod people;
 mod streams;
@@ -27,6 +28,7 @@ use crate::audit::AuditLog;
 use crate::breakglass::service::BreakGlass;
 use crate::clock::Clock;
 use crate::exchange::PrincipalRate;
+use crate::explain::Explainer;
 use crate::locks::service::LockBook;
 use crate::people::People;
 
@@ -39,6 +41,8 @@ pub struct ApiServices {
     pub breakglass: Arc<BreakGlass>,
     /// Freezes.
     pub locks: Arc<LockBook>,
+    /// Answers why.
+    pub explainer: Arc<Explainer>,
     /// The log, to be read.
     pub audit: AuditLog,
     /// Addresses that keep sending what does not verify.
@@ -55,6 +59,7 @@ pub struct ApiDoor {
     people: Arc<People>,
     breakglass: Arc<BreakGlass>,
     locks: Arc<LockBook>,
+    explainer: Arc<Explainer>,
     audit: AuditLog,
     abuse: Arc<AbuseLimit>,
     rate: PrincipalRate,
@@ -66,9 +71,9 @@ pub struct ApiDoor {
 impl ApiDoor {
     /// Bodies over `max_body` bytes, or slower than `patience`, are refused.
     pub fn new(services: ApiServices, max_body: usize, patience: Duration) -> Self {
-        let ApiServices { people, breakglass, locks, audit, abuse, rate, clock } = services;
+        let ApiServices { people, breakglass, locks, explainer, audit, abuse, rate, clock } = services;
         let (limits, streams) = (FormLimits { max_body, patience }, Streams::new());
-        Self { people, breakglass, locks, audit, abuse, rate, clock, limits, streams }
+        Self { people, breakglass, locks, explainer, audit, abuse, rate, clock, limits, streams }
     }
 
     /// Ends every event stream: they would not end by themselves when the listener drains.
@@ -85,6 +90,7 @@ pub(super) fn routes(door: &Arc<ApiDoor>) -> Router {
         .merge(people::routes())
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(explain::routes())
         .layer(from_fn(error::render))
         .with_state(Arc::clone(door))
 }

@@ -30,7 +30,12 @@ impl LockBook {
                 return Err(LockError::Unavailable(error.to_string()));
             }
         };
-        Ok(self.view(held, recorded))
+        let view = self.view(held, recorded);
+        if recorded {
+            // Another replica may have lifted it before it was marked as recorded here.
+            self.forget_if_lifted(&view.lock).await;
+        }
+        Ok(view)
     }
 
     /// For a lock that waits: `false` when the log cannot be written now. When its key was taken before, which nobody could

@@ -18,14 +18,14 @@ const MOST_PATH_BYTES: usize = 100;
 const FOLDERS: [(&str, &str); 2] = [(POLICIES, "cedar"), ("tests", "toml")];
 const POLICIES: &str = "vendor";
 /// What the vendor says can never happen.
-const INVARIANTS: &str = "invariants.toml";
+const INVARIANTS: &str = "invariants.cedar";
 
 /// The files of a bundle by their paths: `vendor/*.cedar`, and what the vendor ships with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents(BTreeMap<String, String>);
 
 impl Contents {
-    /// The vendor's part of a policy folder; with `tests/*.toml` and `invariants.toml` when `with_tests`.
+    /// The vendor's part of a policy folder; with `tests/*.toml` and `invariants.cedar` when `with_tests`.
     ///
     /// # Errors
     /// It cannot be read, has no policy, or has something that fits into no bundle.
@@ -51,7 +51,7 @@ impl Contents {
         let refused = |why: String| Err(BundleFault::Archive(format!("`{}` {why}", path.escape_default())));
         if !is_place(path) {
             return refused(
-                "is no file of a bundle: `vendor/*.cedar`, `tests/*.toml`, `invariants.toml`".into(),
+                "is no file of a bundle: `vendor/*.cedar`, `tests/*.toml`, `invariants.cedar`".into(),
             );
         }
         if text.len() > MOST_FILE_BYTES {

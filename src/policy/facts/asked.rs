@@ -9,6 +9,7 @@ use super::{FactsError, PrincipalFacts};
 use crate::clock::Moment;
 use crate::grants::Lifetime;
 use crate::ids::{ElevationId, IssuerName, Scope, Subject};
+use crate::policy::activation::Hoped;
 use crate::policy::question::{Approvals, ElevationFacts, ElevationUse, IssueQuestion, Wish};
 use crate::policy::schema::Action;
 use crate::principal::PrincipalId;
@@ -179,6 +180,17 @@ impl ApprovalFacts {
         let groups = approvals.groups.iter().map(|(issuer, group)| format!("{issuer}/{group}"));
         let people = approvals.people.iter().map(ToString::to_string);
         Self { count: approvals.count, groups: groups.collect(), people: people.collect() }
+    }
+
+    /// So many approvals by these, and by whom is hoped for.
+    pub(in crate::policy) fn hoping(&self, hoped: &Hoped) -> Self {
+        let groups = hoped.groups.iter().map(|(issuer, group)| format!("{issuer}/{group}"));
+        let people = hoped.people.iter().map(ToString::to_string);
+        Self {
+            count: self.count,
+            groups: self.groups.iter().cloned().chain(groups).collect(),
+            people: self.people.iter().cloned().chain(people).collect(),
+        }
     }
 
     /// Taken apart again.

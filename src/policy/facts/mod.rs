@@ -60,7 +60,7 @@ pub struct AuthFacts {
 pub struct FactsError(pub(super) String);
 
 impl FactsError {
-    pub(super) fn of(error: impl std::fmt::Display) -> Self {
+    pub(in crate::policy) fn of(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }
 }

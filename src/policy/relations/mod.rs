@@ -10,6 +10,7 @@ mod read;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::{Entity, EntityUid};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
@@ -25,67 +26,73 @@ use crate::principal::PrincipalId;
 pub(super) const RELATIONS_FILE: &str = "entities.json";
 
 /// Memberships, hierarchy and ownership that the customer wrote down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Relations {
+    written: Arc<Written>,
+    /// Groups that a policy asks about by name (`Group::"a" in …`): those questions need the group itself.
+    asked_about: HashSet<EntityUid>,
+}
+
+/// What the file says, flattened.
+#[derive(Debug, Default)]
+struct Written {
     /// Every declared group, person and workload, with each group that it is in, at whatever distance.
     above: HashMap<EntityUid, Box<[EntityUid]>>,
     /// The same from the other end.
     below: HashMap<EntityUid, Vec<EntityUid>>,
     owners: HashMap<GrantName, EntityUid>,
-    /// Groups that a policy asks about by name (`Group::"a" in …`): those questions need the group itself.
-    asked_about: HashSet<EntityUid>,
 }
 
 impl Relations {
     /// Is nothing written down?
     pub fn is_empty(&self) -> bool {
-        self.above.is_empty() && self.owners.is_empty()
+        self.written.above.is_empty() && self.written.owners.is_empty()
     }
 
     /// The ids of all declared groups.
     pub fn groups(&self) -> BTreeSet<&str> {
-        let groups = self.above.keys().filter(|uid| uid.type_name().basename() == "Group");
+        let groups = self.written.above.keys().filter(|uid| uid.type_name().basename() == "Group");
         groups.map(|uid| uid.id().unescaped()).collect()
     }
 
     /// The id of the group that owns a grant.
     pub fn owner_of(&self, grant: &GrantName) -> Option<&str> {
-        self.owners.get(grant).map(|owner| owner.id().unescaped())
+        self.written.owners.get(grant).map(|owner| owner.id().unescaped())
     }
 
     /// The grants that somebody owns.
     pub fn owned(&self) -> impl Iterator<Item = &GrantName> {
-        self.owners.keys()
+        self.written.owners.keys()
     }
 
     /// Whose people or workloads can be in that group: by a token that names it or a group below it, or because they are
     /// written down in one. An id without `/` that nobody is written down for has none.
     pub fn issuers_reaching(&self, group: &str) -> BTreeSet<IssuerName> {
-        let below = self.below.iter().filter(|(uid, _)| uid.id().unescaped() == group);
+        let below = self.written.below.iter().filter(|(uid, _)| uid.id().unescaped() == group);
         let below = below.flat_map(|(_, below)| below.iter().filter_map(issuer_of));
         issuer_of_group(group).into_iter().chain(below).collect()
     }
 
     /// Every issuer whose name stands in the file.
     pub fn issuers_named(&self) -> BTreeSet<IssuerName> {
-        self.above.keys().filter_map(issuer_of).collect()
+        self.written.above.keys().filter_map(issuer_of).collect()
     }
 
     /// The groups that a declared group, person or workload is in, at whatever distance.
     pub(super) fn above(&self, uid: &EntityUid) -> &[EntityUid] {
-        self.above.get(uid).map(|above| &**above).unwrap_or_default()
+        self.written.above.get(uid).map(|above| &**above).unwrap_or_default()
     }
 
     /// Every declared group, person and workload that is in a group, at whatever distance.
     pub(super) fn below(&self, group: &EntityUid) -> &[EntityUid] {
-        self.below.get(group).map(Vec::as_slice).unwrap_or_default()
+        self.written.below.get(group).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// People of an issuer who are written down: for each combination of groups two of them, so that there is always one
     /// who is not somebody else.
     pub(super) fn people_of(&self, issuer: &IssuerName, words: &Vocabulary) -> Vec<EntityUid> {
         let mut seen: HashMap<&[EntityUid], usize> = HashMap::new();
-        let people = self.above.iter().filter(|(uid, _)| {
+        let people = self.written.above.iter().filter(|(uid, _)| {
             *uid.type_name() == words.person && principal_id(uid).is_some_and(|id| id.issuer == *issuer)
         });
         people
@@ -113,22 +120,21 @@ impl Relations {
     }
 
     pub(super) fn owner(&self, grant: &GrantName) -> Option<&EntityUid> {
-        self.owners.get(grant)
+        self.written.owners.get(grant)
     }
 
     /// The same, with the groups that policies put to the left of an `in`.
-    pub(super) fn asked_about_by(mut self, policies: &[LoadedPolicy], words: &Vocabulary) -> Self {
-        if self.is_empty() {
-            return self;
-        }
+    pub(super) fn asked_about_by(&self, policies: &[LoadedPolicy], words: &Vocabulary) -> Self {
+        let mut asked_about = HashSet::new();
+        let policies = if self.is_empty() { &[] } else { policies };
         for condition in policies.iter().filter_map(|loaded| loaded.policy.as_ref().non_scope_constraints()) {
             for node in condition.subexpressions() {
                 if let ExprKind::BinaryApp { op: BinaryOp::In, arg1, .. } = node.expr_kind() {
-                    self.asked_about.extend(groups_in(arg1, words));
+                    asked_about.extend(groups_in(arg1, words));
                 }
             }
         }
-        self
+        Self { written: Arc::clone(&self.written), asked_about }
     }
 
     /// Does every issuer and every grant that it names exist? A mistyped one would be a team without people, or a grant
@@ -144,7 +150,7 @@ impl Relations {
             let advice = "names the issuer `{}`, which is not configured; the id of a team has no `/`";
             Fault::of_file(RELATIONS_FILE, advice.replace("{}", name.as_str()))
         });
-        let missing = self.owners.keys().filter(|grant| catalog.resolve(grant).is_none());
+        let missing = self.written.owners.keys().filter(|grant| catalog.resolve(grant).is_none());
         let grants = missing.map(|grant| {
             Fault::of_file(RELATIONS_FILE, format!("names the grant `{grant}`, which is not configured"))
         });

@@ -1,12 +1,13 @@
 //! Reads `entities.json`: Cedar's own JSON form for entities, of which only what can be told apart from a mistake is taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{RELATIONS_FILE, Relations, principal_id, token_group};
+use super::{RELATIONS_FILE, Relations, Written, principal_id, token_group};
 use crate::ids::GrantName;
 use crate::policy::fault::{Fault, LoadError};
 use crate::policy::schema::{Vocabulary, uid};
@@ -20,7 +21,7 @@ const MOST_ID_BYTES: usize = 256;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct Entry {
     uid: Name,
     attrs: Attributes,
     parents: Vec<Name>,
@@ -110,7 +111,7 @@ impl Reader<'_> {
     fn take(&mut self, part: &str) {
         // A raw value is a part of the text that it was read from.
         let offset = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
-        let written: Written = match serde_json::from_str(part) {
+        let written: Entry = match serde_json::from_str(part) {
             Ok(written) => written,
             Err(error) => return self.faults.push(syntax(self.text, offset, part, &error)),
         };
@@ -218,12 +219,12 @@ impl Reader<'_> {
         for names in below.values_mut() {
             names.sort();
         }
-        Ok(Relations {
+        let written = Written {
             above: above.into_iter().map(|(name, groups)| (name, groups.into())).collect(),
             below,
             owners: self.owners.into_iter().map(|(grant, (_, owner))| (grant, owner)).collect(),
-            ..Relations::default()
-        })
+        };
+        Ok(Relations { written: Arc::new(written), asked_about: HashSet::new() })
     }
 
     /// A mistyped parent would be a group of its own that nobody else is in.
@@ -295,7 +296,7 @@ impl Reader<'_> {
 
     fn is_below_itself(&self, name: &EntityUid) -> bool {
         let parents = |name: &EntityUid| self.parents.get(name).map(|(_, parents)| parents.as_slice());
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut next: Vec<&EntityUid> = parents(name).unwrap_or_default().iter().collect();
         while let Some(group) = next.pop() {
             if group == name {

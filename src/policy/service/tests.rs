@@ -99,6 +99,17 @@ fn loaded(both: PolicyDigest) -> Event {
     record::loaded_event(&Origin { digests, entities: None, bundle: None })
 }
 
+/// Its engine has the policies of a moment ago; what lies in the folder by now is half of the next.
+#[tokio::test]
+async fn a_folder_that_is_being_written_while_a_broker_starts_comes_into_force_nowhere() {
+    let cluster = Cluster::new().await;
+    let one = cluster.started(ONE).await;
+    let other = cluster.replica(TWO, true).await;
+    write(&other.folder, "@id(\"half\") permit(principal, act");
+    assert!(matches!(other.policies.start().await, Err(PoliciesError::Invalid(_))));
+    assert_eq!(cluster.in_force().await, Some(one.digest()));
+}
+
 #[tokio::test]
 async fn a_machine_that_comes_back_with_an_old_folder_does_not_roll_policies_back() {
     let cluster = Cluster::new().await;

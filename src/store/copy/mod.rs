@@ -106,6 +106,11 @@ pub async fn copy(
     for table in STATE {
         verify::same(source.as_mut(), target.as_mut(), table, progress).await?;
     }
+    let head_row = match to {
+        StoreSettings::Postgres(_) => head_row,
+        // A broker alone decides by its folder.
+        StoreSettings::Sqlite(_) => tables::without(&HEAD, "policy", head_row),
+    };
     target.finish(head_row, source.last_message().await?).await?;
     Ok(Copied { entries: head.size, root, resumed_from, rows, checkpoint: saved.cloned() })
 }

@@ -70,6 +70,13 @@ pub(in crate::store) const HEAD: Table = Table {
     key: 1,
 };
 
+/// The row without what it has in one column.
+pub(super) fn without(table: &Table, column: &str, row: Row) -> Row {
+    let names = table.columns.iter().map(|column| column.name);
+    let keep = |(value, name): (Value, &str)| if name == column { Value::Null } else { value };
+    row.into_iter().zip(names).map(keep).collect()
+}
+
 /// The long ones, of which a copy that was interrupted keeps what it has: rows of these never change.
 pub(in crate::store) const ENTRIES: Table =
     Table { name: "log_entry", columns: &[number("idx"), bytes("leaf_hash"), bytes("body")], key: 1 };

@@ -122,6 +122,16 @@ fn is_same(one: &[(&'static str, Vec<Row>)], two: &[(&'static str, Vec<Row>)]) {
     assert_eq!(one.len(), two.len());
 }
 
+/// As a file has it, whose broker decides by its own folder: it says of no policies that they are in force.
+fn alone(mut all: Vec<(&'static str, Vec<Row>)>) -> Vec<(&'static str, Vec<Row>)> {
+    for row in all.iter_mut().filter(|(name, _)| *name == HEAD.name).flat_map(|(_, rows)| rows) {
+        assert!(row.last() != Some(&Value::Null), "something is in force in the source");
+        *row = tables::without(&HEAD, "policy", row.clone());
+        assert!(row.last() == Some(&Value::Null));
+    }
+    all
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_store_goes_to_postgres_and_back_unchanged() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start());
@@ -135,7 +145,7 @@ async fn a_whole_store_goes_to_postgres_and_back_unchanged() {
     is_same(&before, &dump(&database).await);
     let again = copy(&database, &back, None, &mut quiet()).await.unwrap();
     assert_eq!(again.root, done.root);
-    is_same(&before, &dump(&back).await);
+    is_same(&alone(before.clone()), &dump(&back).await);
     is_same(&before, &dump(&first).await);
     for settings in [&database, &back] {
         goes_on(open_with(settings).await.unwrap().as_ref()).await;
@@ -189,7 +199,9 @@ async fn half_a_copy_is_no_store_and_goes_on_when_it_is_run_again() {
         assert!(refusal.contains("has not ended"), "{refusal}");
         let done = copy(&from, &to, None, &mut quiet()).await.unwrap();
         assert_eq!((done.resumed_from, done.entries), (700, ENTRY_COUNT));
-        is_same(&dump(&from).await, &dump(&to).await);
+        let before = dump(&from).await;
+        let before = if matches!(to, StoreSettings::Sqlite(_)) { alone(before) } else { before };
+        is_same(&before, &dump(&to).await);
     }
 }
 

@@ -96,8 +96,8 @@ impl Auditor {
     }
 
     /// RFC 6962 §2.1, word by word, against the signed checkpoint.
-    pub(super) fn close(&self, log: &AuditLog, key: &VerifierKey) {
-        let checkpoint = Checkpoint::open(&log.checkpoint(), key).unwrap();
+    pub(super) async fn close(&self, log: &AuditLog, key: &VerifierKey) {
+        let checkpoint = Checkpoint::open(&log.checkpoint().await.unwrap(), key).unwrap();
         assert_eq!(checkpoint.size, self.leaves.len() as u64);
         assert_eq!(checkpoint.root, root(&self.leaves));
     }

@@ -97,7 +97,7 @@ impl Stage {
     /// The whole log once more, by nothing but its entries and its signed checkpoint.
     pub(super) async fn close(mut self) {
         let world = self.world.take().unwrap();
-        self.auditor.close(&world.log, &world.bench.key());
+        self.auditor.close(&world.log, &world.bench.key()).await;
         world.log.drain().await;
     }
 

@@ -1,6 +1,7 @@
 //! Two books on one store.
 
 use super::*;
+use crate::audit::LockFollower;
 use crate::locks::OwnedSubjects;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -41,6 +42,17 @@ async fn no_replica_records_an_issue_after_a_lock_even_if_it_has_heard_nothing()
     one.lift("olga", &lock.lock).await.unwrap();
     other.mint().await.unwrap();
     assert!(!other.stops());
+}
+
+/// A standby that was promoted without all that was acknowledged: locks that were known may be among what it lacks.
+#[tokio::test]
+async fn a_store_with_older_locks_than_were_known_takes_no_issue() {
+    let (one, other) = two().await;
+    other.mint().await.unwrap();
+    let mark = one.store.pulse().await.unwrap().marks.locks;
+    LockFollower::take_in(&*other.book.shelf, Vec::new(), mark + 1);
+    assert_eq!(other.mint().await, Err(RecordError::Unavailable));
+    one.mint().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Kind;
 use super::faults::{Fault, excerpt, position, quoted};
 use super::shape::{Shape, home_of, nearest};
 use crate::span::{FORMS, parse_duration};
@@ -19,26 +20,27 @@ use crate::span::{FORMS, parse_duration};
 pub(super) struct Document<'s> {
     text: &'s str,
     folder: &'s Path,
+    kind: &'static Kind,
     faults: RefCell<Vec<Fault>>,
 }
 
 /// A key and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     path: String,
     offset: usize,
 }
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) place: Place,
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
 }
 
 /// One table of the file.
 #[derive(Debug)]
-pub(super) struct Section<'s> {
+pub(crate) struct Section<'s> {
     document: &'s Document<'s>,
     table: &'s DeTable<'s>,
     shape: &'static Shape,
@@ -46,12 +48,12 @@ pub(super) struct Section<'s> {
 }
 
 impl<'s> Document<'s> {
-    pub(super) fn new(text: &'s str, folder: &'s Path) -> Self {
-        Self { text, folder, faults: RefCell::default() }
+    pub(super) fn new(text: &'s str, folder: &'s Path, kind: &'static Kind) -> Self {
+        Self { text, folder, kind, faults: RefCell::default() }
     }
 
     /// Notes that `place` is wrong.
-    pub(super) fn fault(&self, place: &Place, message: impl Into<String>, suggestion: impl Into<String>) {
+    fn fault(&self, place: &Place, message: impl Into<String>, suggestion: impl Into<String>) {
         let (line, column) = position(self.text, place.offset);
         let suggestion = suggestion.into();
         self.faults.borrow_mut().push(Fault {
@@ -60,7 +62,7 @@ impl<'s> Document<'s> {
             path: place.path.clone(),
             message: message.into(),
             suggestion: (!suggestion.is_empty()).then_some(suggestion),
-            excerpt: excerpt(self.text, place.offset),
+            excerpt: excerpt(self.text, line).filter(|_| !(self.kind.hides)(self.text, line)),
         });
     }
 
@@ -76,8 +78,9 @@ impl<'s> Document<'s> {
     }
 
     /// The whole file as a section.
-    pub(super) fn top(&'s self, table: &'s DeTable<'s>, shape: &'static Shape) -> Section<'s> {
-        Section::enter(self, table, shape, Place { path: String::new(), offset: 0 })
+    pub(super) fn top(&'s self, table: &'s DeTable<'s>) -> Option<Section<'s>> {
+        let shape = self.kind.shapes.first()?;
+        Some(Section::enter(self, table, shape, Place { path: String::new(), offset: 0 }))
     }
 }
 
@@ -96,7 +99,7 @@ impl Place {
 }
 
 impl<T> At<T> {
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
         At { value: change(self.value), place: self.place }
     }
 }
@@ -119,8 +122,10 @@ impl<'s> Section<'s> {
 
     fn unknown(&self, key: &str, offset: usize) {
         let place = self.place.key(key, offset);
-        let suggestion = match (nearest(key, self.shape.keys.iter().copied()), home_of(key, self.shape.table))
-        {
+        let suggestion = match (
+            nearest(key, self.shape.keys.iter().copied()),
+            home_of(key, self.shape.table, self.document.kind.shapes),
+        ) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, Some(home)) => format!("`{key}` belongs in [{home}]"),
             (None, None) => format!("known keys here: {}", self.shape.keys.join(", ")),
@@ -138,28 +143,38 @@ impl<'s> Section<'s> {
         Some(At { value: value.get_ref(), place: self.place.key(key, value.span().start) })
     }
 
+    /// In which line it begins, counted from 1.
+    pub(crate) fn line(&self) -> usize {
+        position(self.document.text, self.place.offset).0
+    }
+
+    /// Is the value of the key a table?
+    pub(crate) fn is_table(&self, key: &str) -> bool {
+        self.find(key).is_some_and(|found| found.value.is_table())
+    }
+
     /// Is the key written down?
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
     /// Where the key stands, or the section when it does not.
-    pub(super) fn place_of(&self, key: &str) -> Place {
+    pub(crate) fn place_of(&self, key: &str) -> Place {
         self.find(key).map_or_else(|| self.place.key(key, self.place.offset), |found| found.place)
     }
 
     /// Notes that `key` is wrong.
-    pub(super) fn fault(&self, key: &str, message: impl Into<String>, suggestion: impl Into<String>) {
+    pub(crate) fn fault(&self, key: &str, message: impl Into<String>, suggestion: impl Into<String>) {
         self.document.fault(&self.place_of(key), message, suggestion);
     }
 
     /// Notes that something at `place` is wrong.
-    pub(super) fn fault_at(&self, place: &Place, message: impl Into<String>, suggestion: impl Into<String>) {
+    pub(crate) fn fault_at(&self, place: &Place, message: impl Into<String>, suggestion: impl Into<String>) {
         self.document.fault(place, message, suggestion);
     }
 
     /// Notes that `key` is missing, unless it is there (then what is wrong with it is noted already).
-    pub(super) fn require<T>(&self, key: &str, value: Option<T>, example: &str) -> Option<T> {
+    pub(crate) fn require<T>(&self, key: &str, value: Option<T>, example: &str) -> Option<T> {
         if value.is_none() && !self.has(key) {
             self.fault(key, "missing", example);
         }
@@ -180,22 +195,22 @@ impl<'s> Section<'s> {
     }
 
     /// A string.
-    pub(super) fn text(&self, key: &str) -> Option<At<&'s str>> {
+    pub(crate) fn text(&self, key: &str) -> Option<At<&'s str>> {
         self.text_of(self.find(key)?)
     }
 
     /// A string, if it is one, without noting anything: for checks that compare tables after each was read.
-    pub(super) fn quiet_text(&self, key: &str) -> Option<&'s str> {
+    pub(crate) fn quiet_text(&self, key: &str) -> Option<&'s str> {
         self.find(key)?.value.as_str()
     }
 
     /// A flag, likewise.
-    pub(super) fn quiet_flag(&self, key: &str) -> Option<bool> {
+    pub(crate) fn quiet_flag(&self, key: &str) -> Option<bool> {
         self.find(key)?.value.as_bool()
     }
 
     /// A string that is something; `parse` answers what is wrong and what to write instead.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &self,
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, (String, String)>,
@@ -204,7 +219,7 @@ impl<'s> Section<'s> {
     }
 
     /// The same for a string that is at hand.
-    pub(super) fn parse_at<T>(
+    pub(crate) fn parse_at<T>(
         &self,
         text: At<&str>,
         parse: impl FnOnce(&str) -> Result<T, (String, String)>,
@@ -219,7 +234,7 @@ impl<'s> Section<'s> {
     }
 
     /// One of a closed list of words.
-    pub(super) fn one_of<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<At<T>> {
+    pub(crate) fn one_of<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<At<T>> {
         self.parsed(key, |text| {
             words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
                 let known = words.iter().map(|(word, _)| *word);
@@ -233,7 +248,7 @@ impl<'s> Section<'s> {
     }
 
     /// A list of strings.
-    pub(super) fn texts(&self, key: &str) -> Option<Vec<At<&'s str>>> {
+    pub(crate) fn texts(&self, key: &str) -> Option<Vec<At<&'s str>>> {
         let found = self.find(key)?;
         let Some(items) = found.value.as_array() else {
             self.wrong_type(&found, "a list of strings", "put it in brackets, such as [\"…\"]");
@@ -248,7 +263,7 @@ impl<'s> Section<'s> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         let found = self.find(key)?;
         let flag = found.value.as_bool();
         if flag.is_none() {
@@ -258,7 +273,7 @@ impl<'s> Section<'s> {
     }
 
     /// A whole number between the bounds.
-    pub(super) fn number(&self, key: &str, least: u32, most: u32) -> Option<u32> {
+    pub(crate) fn number(&self, key: &str, least: u32, most: u32) -> Option<u32> {
         let found = self.find(key)?;
         let Some(integer) = found.value.as_integer() else {
             self.wrong_type(&found, "a whole number", "write it without quotes");
@@ -273,7 +288,7 @@ impl<'s> Section<'s> {
     }
 
     /// A duration.
-    pub(super) fn duration(&self, key: &str) -> Option<At<Duration>> {
+    pub(crate) fn duration(&self, key: &str) -> Option<At<Duration>> {
         let found = self.find(key)?;
         if let Some(number) = found.value.as_integer() {
             let message = format!("a bare number ({}) is no duration", quoted(number.as_str()));
@@ -287,7 +302,7 @@ impl<'s> Section<'s> {
     }
 
     /// A path; relative ones start at the file's folder.
-    pub(super) fn path(&self, key: &str) -> Option<At<PathBuf>> {
+    pub(crate) fn path(&self, key: &str) -> Option<At<PathBuf>> {
         let text = self.text(key)?;
         if text.value.is_empty() {
             self.document.fault(&text.place, "an empty path", "");
@@ -297,12 +312,12 @@ impl<'s> Section<'s> {
     }
 
     /// Starts of relative paths.
-    pub(super) fn folder(&self) -> &'s Path {
+    pub(crate) fn folder(&self) -> &'s Path {
         self.document.folder
     }
 
     /// A table inside this one.
-    pub(super) fn section(&self, key: &str, shape: &'static Shape) -> Option<Section<'s>> {
+    pub(crate) fn section(&self, key: &str, shape: &'static Shape) -> Option<Section<'s>> {
         let found = self.find(key)?;
         let Some(table) = found.value.as_table() else {
             self.wrong_type(&found, "a table", &format!("write [{}]", shape.table));
@@ -312,7 +327,7 @@ impl<'s> Section<'s> {
     }
 
     /// A list of tables inside this one.
-    pub(super) fn sections(&self, key: &str, shape: &'static Shape) -> Vec<Section<'s>> {
+    pub(crate) fn sections(&self, key: &str, shape: &'static Shape) -> Vec<Section<'s>> {
         let Some(found) = self.find(key) else { return Vec::new() };
         let Some(items) = found.value.as_array() else {
             self.wrong_type(&found, "a list of tables", &format!("write [[{}]]", shape.table));
@@ -334,14 +349,28 @@ impl<'s> Section<'s> {
         sections
     }
 
+    /// Tables with free names inside one.
+    pub(crate) fn named_sections(&self, key: &str, shape: &'static Shape) -> Vec<(&'s str, Section<'s>)> {
+        let mut sections = Vec::new();
+        for (name, found) in self.pairs(key) {
+            match found.value {
+                DeValue::Table(table) => {
+                    sections.push((name, Section::enter(self.document, table, shape, found.place)));
+                }
+                _ => self.wrong_type(&found, "a table", &format!("write [{}.{name}]", shape.table)),
+            }
+        }
+        sections
+    }
+
     /// A table with free keys whose values are strings.
-    pub(super) fn text_pairs(&self, key: &str) -> Vec<(&'s str, At<&'s str>)> {
+    pub(crate) fn text_pairs(&self, key: &str) -> Vec<(&'s str, At<&'s str>)> {
         let pairs = self.pairs(key).into_iter();
         pairs.filter_map(|(name, value)| Some((name, self.text_of(value)?))).collect()
     }
 
     /// A table with free keys whose values are strings or lists of strings.
-    pub(super) fn text_set_pairs(&self, key: &str) -> Vec<(&'s str, At<Vec<&'s str>>)> {
+    pub(crate) fn text_set_pairs(&self, key: &str) -> Vec<(&'s str, At<Vec<&'s str>>)> {
         let pairs = self.pairs(key).into_iter();
         pairs.filter_map(|(name, value)| Some((name, self.text_set(value)?))).collect()
     }

@@ -1,0 +1,84 @@
+//! What policies name: callers, groups, grant sets and networks. What nobody names, nobody can tell apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy_core::ast::{Expr, ExprKind, Literal};
+
+use crate::policy::Relations;
+
+/// The names in some policies, each sort by itself, without the type.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Literals {
+    /// Ids of workloads and of people: `<issuer>|<subject>`.
+    pub(super) callers: BTreeSet<(String, String)>,
+    /// Ids of groups.
+    pub(super) groups: BTreeSet<String>,
+    /// Of those, whose callers can be in them: by their tokens, or because of what is written down in any of the sets.
+    pub(super) reach: BTreeMap<String, BTreeSet<String>>,
+    /// Ids of grant sets.
+    pub(super) sets: BTreeSet<String>,
+    /// Arguments of `ip(…)`.
+    pub(super) networks: BTreeSet<String>,
+    /// Every other text.
+    pub(super) texts: BTreeSet<String>,
+    /// Does any policy do sums with dates?
+    pub(super) reckons: bool,
+}
+
+impl Literals {
+    /// Takes in what `condition` names.
+    pub(super) fn read(&mut self, condition: &Expr) {
+        for node in condition.subexpressions() {
+            match node.expr_kind() {
+                ExprKind::Lit(Literal::EntityUID(uid)) => {
+                    let (kind, id): (String, &str) = (uid.entity_type().to_string(), uid.eid().as_ref());
+                    self.name(&kind, id);
+                }
+                ExprKind::Lit(Literal::String(text)) => {
+                    self.texts.insert(text.to_string());
+                }
+                ExprKind::ExtensionFunctionApp { fn_name, args } => self.function(&fn_name.to_string(), args),
+                _ => {}
+            }
+        }
+    }
+
+    /// Finds whose callers can be in the groups that are named.
+    pub(super) fn look_up(&mut self, relations: &[&Relations]) {
+        let reach = |group: &String| {
+            // Without relations, too: a token's group is its issuer's.
+            let plain = Relations::default();
+            let found = relations.iter().copied().chain([&plain]);
+            let issuers = found.flat_map(|relations| relations.issuers_reaching(group));
+            (group.clone(), issuers.map(|issuer| issuer.to_string()).collect())
+        };
+        self.reach = self.groups.iter().map(reach).collect();
+    }
+
+    fn name(&mut self, kind: &str, id: &str) {
+        match kind.strip_prefix("Tidegate::") {
+            Some(kind @ ("Workload" | "Person")) => {
+                self.callers.insert((kind.to_owned(), id.to_owned()));
+            }
+            Some("Group") => {
+                self.groups.insert(id.to_owned());
+            }
+            Some("GrantSet") => {
+                self.sets.insert(id.to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    fn function(&mut self, name: &str, arguments: &[Expr]) {
+        self.reckons |= matches!(name, "offset" | "durationSince");
+        if name != "ip" {
+            return;
+        }
+        for argument in arguments {
+            if let ExprKind::Lit(Literal::String(text)) = argument.expr_kind() {
+                self.networks.insert(text.to_string());
+            }
+        }
+    }
+}
