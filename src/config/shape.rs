@@ -60,7 +60,7 @@ pub(super) const KEYS: Shape = Shape {
         "rsa_key_file",
     ],
 };
-pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin"] };
+pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin", "facts"] };
 pub(super) const POLICY: Shape = Shape {
     table: "policy",
     keys: &[
@@ -70,6 +70,8 @@ pub(super) const POLICY: Shape = Shape {
         "vendor_key_file",
         "vendor_bundle_version",
         "vendor_bundle_version_file",
+        "shadow_dir",
+        "shadow_log_per_hour",
     ],
 };
 pub(super) const AWS: Shape = Shape {

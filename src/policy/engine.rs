@@ -1,10 +1,11 @@
 //! The live policy sets, and the one function that decides.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::decision::{Decided, Denial, Permit, PolicyDigest, PolicyRef};
 use super::entities::GrantEntity;
@@ -14,12 +15,16 @@ use super::memory::{Inputs, Memory};
 use super::reads::Part;
 use super::schema::Action;
 use super::sets::{PolicySets, Refusal, failed, needs_elevation};
+use super::shadow::{Seen, Watcher};
 use super::source::{Origin, Sources};
 use super::texts::PolicyTexts;
 use super::{IssueQuestion, PersonQuestion, Settings};
 use crate::grants::{Catalog, Grant};
 use crate::ids::GrantName;
 use crate::secret::Fingerprint;
+
+/// Decisions take microseconds; who holds a set for longer than this must free it.
+const LONGEST_HOLD_MILLIS: u32 = 100;
 
 /// The live policy sets. `decide_issue` is lock-free; `reload` swaps only a valid set.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub struct PolicyEngine {
     news: watch::Sender<PolicyDigest>,
     /// Two reloads at once could put the older set over the newer.
     reloading: Mutex<()>,
+    /// Who is shown every decision after it was made.
+    watcher: OnceLock<Watcher>,
 }
 
 /// One valid state of the folder, ready to decide about the grants of a catalog.
@@ -49,7 +56,7 @@ impl PolicyEngine {
         let news = watch::Sender::new(sources.digest());
         let live = ArcSwap::from_pointee(Loaded::of_own(&sources, settings, catalog)?);
         let (settings, catalog) = (settings.clone(), catalog.clone());
-        Ok(Self { settings, catalog, live, news, reloading: Mutex::new(()) })
+        Ok(Self { settings, catalog, live, news, reloading: Mutex::new(()), watcher: OnceLock::new() })
     }
 
     /// Loads again; swaps and returns the new digest only when it is valid and differs; the old set stays on an error.
@@ -97,8 +104,16 @@ impl PolicyEngine {
 
     fn put_in_force(&self, loaded: Loaded) {
         let digest = loaded.digest();
-        self.live.store(Arc::new(loaded));
+        let old = self.live.swap(Arc::new(loaded));
         self.news.send_replace(digest);
+        let_go(&old);
+    }
+
+    /// From now on every decision is shown to whoever has what this returns, after it was made. `None` when somebody has it
+    /// already.
+    pub(super) fn watch(&self) -> Option<mpsc::Receiver<Seen>> {
+        let (watcher, seen) = Watcher::new();
+        self.watcher.set(watcher).ok().map(|()| seen)
     }
 
     /// The policy sets that decide now, for questions about any grant.
@@ -109,6 +124,11 @@ impl PolicyEngine {
     /// The policy sets that decide now.
     pub fn digest(&self) -> PolicyDigest {
         self.live.load().digest()
+    }
+
+    /// Where the policies are.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Which policy sets decide now, and what they came in.
@@ -125,6 +145,14 @@ impl PolicyEngine {
 
     /// May the caller have this credential? Both authors must permit it, nobody forbid it, and no policy fail.
     pub fn decide_issue(&self, question: &IssueQuestion<'_>) -> Result<Permit, Denial> {
+        let answer = self.answer_issue(question);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.issue(question, &answer);
+        }
+        answer
+    }
+
+    fn answer_issue(&self, question: &IssueQuestion<'_>) -> Result<Permit, Denial> {
         let live = self.live.load();
         match live.issue(question) {
             Ok(decided_by) => Ok(Permit {
@@ -146,6 +174,14 @@ impl PolicyEngine {
 impl PolicyEngine {
     /// May the person do this? By the same rule as for credentials.
     pub fn decide(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
+        let answer = self.answer_person(question);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.person(question, &answer);
+        }
+        answer
+    }
+
+    fn answer_person(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
         let live = self.live.load();
         match live.person(question) {
             Ok(decided_by) => Ok(Decided { decided_by, digests: live.sets.digests() }),
@@ -153,6 +189,16 @@ impl PolicyEngine {
                 Err(Denial { reason, decided_by, digests: Box::new(live.sets.digests()) })
             }
         }
+    }
+}
+
+/// Whoever lets go of it last frees every policy of it, which takes a while for ten thousand: no request should be the one.
+fn let_go(old: &Arc<Loaded>) {
+    for _ in 0..LONGEST_HOLD_MILLIS {
+        if Arc::strong_count(old) == 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -20,14 +20,17 @@ mod invariants;
 pub mod lint;
 mod load;
 mod memory;
+pub mod overview;
 #[cfg(test)]
 mod permit_for_test;
 mod question;
 mod reads;
 mod relations;
+pub mod replay;
 mod schema;
 pub mod service;
 mod sets;
+mod shadow;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -51,6 +54,7 @@ pub use question::{
 pub use relations::Relations;
 pub use schema::{Action, SCHEMA_TEXT};
 pub use sets::PolicySets;
+pub use shadow::{DifferenceKind, ShadowSettings, Verdict};
 pub use source::Origin;
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
@@ -74,6 +78,14 @@ impl Settings {
     /// Everything from one folder.
     pub fn of_folder(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), vendor: None, issuers: None }
+    }
+
+    /// The same with another folder, whose policies are to be looked at. Where it has no part of a vendor's, the bundle is
+    /// the vendor's part.
+    #[must_use]
+    pub fn with_folder(&self, dir: &Path) -> Self {
+        let vendor = self.vendor.clone().filter(|_| !dir.join(Author::Vendor.as_str()).exists());
+        Self { dir: dir.to_owned(), vendor, issuers: self.issuers.clone() }
     }
 
     /// The file that a fault is about, as the operator finds it.

@@ -178,7 +178,7 @@ impl PolicySets {
             return with_issue_question(facts, &grant, |question| {
                 needs_elevation(question)
                     .filter(|_| by_our_rule_too)
-                    .map_or_else(|| self.issue(question, &entity, &candidates), |refusal| Err(refusal))
+                    .map_or_else(|| self.issue(question, &entity, &candidates), Err)
             });
         }
         with_person_question(facts, &grant, |question| self.person(question, &entity, &candidates))

@@ -1,7 +1,8 @@
 //! What is true of every request that a broker of this configuration puts to its policies, as Cedar expressions for the
 //! solver. Without them it would find people without an issuer, grants that nobody configured, and approvals below zero.
 //!
-//! Each of these must hold for every real request: one that does not would make a proof worthless. None of them can fail.
+//! Each of these must hold for every real request: one that does not would make a proof worthless. Only what no policy reads
+//! is left out of requests although real ones have it: nothing depends on it. None of them can fail.
 //! [`admits`](super::surroundings) says the same of facts.
 
 use std::collections::BTreeSet;
@@ -65,6 +66,9 @@ impl Assumptions<'_> {
         }
         if self.shape.action != Action::Issue {
             return Ok(Vec::new());
+        }
+        if !self.literals.reads("actor") {
+            return Ok(vec![parse("!(context has actor)")?]);
         }
         let mut actor = self.caller("context.actor", "Workload")?;
         if self.shape.principal == PrincipalKind::Workload {
@@ -168,9 +172,17 @@ impl Assumptions<'_> {
 
     /// Dates that a broker can put before Cedar, spans that do not run backwards, counts that are counts.
     fn circumstances(&self) -> Vec<String> {
-        let mut parts = vec![date("context.now"), date("context.auth.issued_at")];
-        parts
-            .push(format!("if context.auth has auth_time then {} else true", date("context.auth.auth_time")));
+        let mut parts = vec![date("context.now")];
+        if self.literals.reads("auth") {
+            parts.push(date("context.auth.issued_at"));
+            let signed_in = date("context.auth.auth_time");
+            parts.push(format!("if context.auth has auth_time then {signed_in} else true"));
+        } else {
+            parts.push("!(context.auth has auth_time) && !(context.auth has acr)".to_owned());
+        }
+        if self.shape.action == Action::Issue && !self.literals.reads("client_cert") {
+            parts.push("!(context has client_cert)".to_owned());
+        }
         match self.shape.action {
             Action::Issue => {
                 parts.push("context.ttl >= duration(\"1s\")".to_owned());
@@ -214,6 +226,9 @@ impl Assumptions<'_> {
     /// `source_ip` is one address; Cedar's type also holds networks. A network that lies within each network that policies
     /// name, or apart from it, is to them like each of its addresses.
     fn networks(&self) -> Vec<String> {
+        if !self.literals.reads("source_ip") {
+            return vec!["!(context has source_ip)".to_owned()];
+        }
         let always = ["127.0.0.0/8", "::1/128", "224.0.0.0/4", "ff00::/8"];
         let named = self.literals.networks.iter().map(String::as_str).chain(always);
         let mut parts: Vec<_> = named
@@ -358,7 +373,7 @@ fn is_one_address(network: &str) -> bool {
     }
 }
 
-/// From 1970 to the last day that Cedar can write.
+/// From 1970 to the last moment that the broker can write.
 fn date(what: &str) -> String {
-    format!("{what} >= datetime(\"1970-01-01\") && {what} < datetime(\"9999-12-31\")")
+    format!("{what} >= datetime(\"1970-01-01\") && {what} < datetime(\"9999-12-30T22:00:01Z\")")
 }

@@ -82,6 +82,11 @@ fn joined(mut parts: Vec<Expr>, nothing: bool, join: fn(Expr, Expr) -> Expr) -> 
     }
 }
 
+/// Is it false whatever is asked?
+pub(super) fn is_never(condition: &Expr) -> bool {
+    condition.eq_shape(&Expr::val(false))
+}
+
 /// True exactly when the sets permit a request of that shape.
 pub(super) fn permitted(sets: &PolicySets, whose: Whose, shape: Shape) -> Result<Expr, Doubt> {
     let action = shape.action_uid()?;
@@ -103,6 +108,10 @@ pub(super) fn permitted(sets: &PolicySets, whose: Whose, shape: Shape) -> Result
     let permits = authors.iter().map(|author| {
         any(of(*author).filter(|p| p.policy.effect() == Effect::Permit).map(condition).collect())
     });
+    let permits: Vec<_> = permits.collect();
+    if permits.iter().any(is_never) {
+        return Ok(Expr::val(false));
+    }
     Ok(all(evaluated.chain(unforbidden).chain(permits).collect()))
 }
 
@@ -140,7 +149,7 @@ const TOTAL: [&str; 19] = [
 ];
 
 /// Arithmetic overflows, and so does some of what is done with dates; nothing else of a strictly validated policy can fail.
-fn can_fail(condition: &Expr) -> bool {
+pub(super) fn can_fail(condition: &Expr) -> bool {
     condition.subexpressions().any(|node| match node.expr_kind() {
         ExprKind::BinaryApp { op, .. } => {
             matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::GetTag)
@@ -157,7 +166,9 @@ pub(super) fn check_readable(policy: &LoadedPolicy) -> Result<(), Doubt> {
     let is_name = |node: &Expr| matches!(node.expr_kind(), ExprKind::Lit(_));
     let condition = policy.policy.as_ref().condition();
     let reads_of_a_name = condition.subexpressions().any(|node| match node.expr_kind() {
-        ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } => is_name(expr),
+        ExprKind::GetAttr { expr, .. }
+        | ExprKind::HasAttr { expr, .. }
+        | ExprKind::ExtHasAttr { expr, .. } => is_name(expr),
         ExprKind::BinaryApp { op: BinaryOp::In | BinaryOp::GetTag | BinaryOp::HasTag, arg1, .. } => {
             is_name(arg1)
         }

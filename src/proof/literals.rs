@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy_core::ast::{Expr, ExprKind, Literal};
+use cedar_policy_core::ast::{Expr, ExprKind, Literal, Var};
 
 use crate::policy::Relations;
 
@@ -23,12 +23,24 @@ pub(super) struct Literals {
     pub(super) texts: BTreeSet<String>,
     /// Does any policy do sums with dates?
     pub(super) reckons: bool,
+    /// Attributes that are read, whatever they stand on.
+    attributes: BTreeSet<String>,
+    /// A policy takes the context as a whole.
+    whole: bool,
 }
 
 impl Literals {
+    /// Can any policy tell whether an attribute of that name is there? What nobody reads may be left out of a request.
+    pub(super) fn reads(&self, attribute: &str) -> bool {
+        self.whole || self.attributes.contains(attribute)
+    }
+
     /// Takes in what `condition` names.
     pub(super) fn read(&mut self, condition: &Expr) {
+        let (mut contexts, mut parts) = (0_usize, 0_usize);
         for node in condition.subexpressions() {
+            contexts += usize::from(is_context(node));
+            parts += usize::from(is_part_of_context(node));
             match node.expr_kind() {
                 ExprKind::Lit(Literal::EntityUID(uid)) => {
                     let (kind, id): (String, &str) = (uid.entity_type().to_string(), uid.eid().as_ref());
@@ -38,9 +50,17 @@ impl Literals {
                     self.texts.insert(text.to_string());
                 }
                 ExprKind::ExtensionFunctionApp { fn_name, args } => self.function(&fn_name.to_string(), args),
+                ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => {
+                    self.attributes.insert(attr.to_string());
+                }
+                ExprKind::ExtHasAttr { attrs, .. } => {
+                    self.attributes.extend(attrs.iter().map(ToString::to_string));
+                }
                 _ => {}
             }
         }
+        // `context == {…}` reads all of it; `context.ttl` the lifetime.
+        self.whole |= contexts > parts;
     }
 
     /// Finds whose callers can be in the groups that are named.
@@ -80,5 +100,18 @@ impl Literals {
                 self.networks.insert(text.to_string());
             }
         }
+    }
+}
+
+fn is_context(node: &Expr) -> bool {
+    matches!(node.expr_kind(), ExprKind::Var(Var::Context))
+}
+
+fn is_part_of_context(node: &Expr) -> bool {
+    match node.expr_kind() {
+        ExprKind::GetAttr { expr, .. }
+        | ExprKind::HasAttr { expr, .. }
+        | ExprKind::ExtHasAttr { expr, .. } => is_context(expr),
+        _ => false,
     }
 }

@@ -8,7 +8,7 @@ use cedar_policy::{Effect, Policy, Schema};
 use cedar_policy_core::ast;
 use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::solver::LocalSolver;
-use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, Env};
+use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledSchema, Env};
 use tokio::process::Command;
 
 use super::formula::Doubt;
@@ -40,7 +40,7 @@ pub struct Solver {
     program: PathBuf,
     version: String,
     limit: Duration,
-    schema: Schema,
+    schema: CompiledSchema,
     session: Option<CedarSymCompiler<LocalSolver>>,
 }
 
@@ -61,6 +61,7 @@ impl Solver {
     pub async fn start(program: &Path, limit: Duration) -> Result<Self, SolverMissing> {
         let missing = |cause: String| SolverMissing { program: program.display().to_string(), cause };
         let (schema, _) = Schema::from_cedarschema_str(SCHEMA_TEXT).map_err(|e| missing(e.to_string()))?;
+        let schema = CompiledSchema::new(&schema).map_err(|error| missing(error.to_string()))?;
         let version = version(program).await.map_err(missing)?;
         Ok(Self { program: program.to_owned(), version, limit, schema, session: None })
     }
@@ -108,7 +109,10 @@ impl Solver {
     fn compiled(&self, shape: Shape, condition: ast::Expr) -> Result<CompiledPolicy, Doubt> {
         let id = ast::PolicyID::from_string("condition");
         let policy = ast::Policy::from_when_clause(Effect::Permit, condition, id, None);
-        CompiledPolicy::compile(&Policy::from(policy), &shape.request_env()?, &self.schema)
+        let env = shape.request_env()?;
+        let symbols = self.schema.sym_env(&env).map_err(|error| doubt(&error))?;
+        let (policy, schema) = (Policy::from(policy), self.schema.schema());
+        CompiledPolicy::compile_with_custom_symenv(&policy, &env, schema, symbols)
             .map_err(|error| doubt(&error))
     }
 

@@ -136,6 +136,7 @@ const RULES: &[Rule] = &[
                 "keys",
                 "audit",
                 "policy::Settings",
+                "policy::ShadowSettings",
                 // What the customer pins of a vendor's bundle is configuration.
                 "policy::bundle::Pin",
                 "policy::bundle::Pinned",

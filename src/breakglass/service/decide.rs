@@ -97,7 +97,7 @@ impl BreakGlass {
             next.approvals_needed = needed;
         }
         let planned = Planned::new(Change::Approved, next, caller.at);
-        Ok(planned.permitted(&decided).noted(approve.comment.clone()).only_if(still_true))
+        Ok(planned.permitted(decided).noted(approve.comment.clone()).only_if(still_true))
     }
 
     /// What was approved is what is issued; what changed meanwhile is not worth an approval.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::BreakGlass;
-use super::questions::{About, facts};
+use super::questions::{About, decide, facts};
+use crate::audit::DecisionRecord;
 use crate::breakglass::{Approval, Elevation, Judge, Tally};
 use crate::clock::Moment;
 use crate::grants::Grant;
-use crate::policy::{ActivateProbe, Approvals, Decided, ElevationFacts, PersonQuestion, Wish};
+use crate::policy::{ActivateProbe, Approvals, ElevationFacts, PersonQuestion, Wish};
 use crate::principal::{Authentication, Person};
 
 /// The requester as policy is to see them.
@@ -35,7 +36,7 @@ pub(super) struct Bench<'a> {
     requester: Requester<'a>,
     at: Moment,
     /// The policies that said that the approvals suffice.
-    pub(super) activated_by: Option<Decided>,
+    pub(super) activated_by: Option<DecisionRecord>,
 }
 
 impl<'a> Bench<'a> {
@@ -96,14 +97,14 @@ impl Judge for Bench<'_> {
 
     fn suffices(&mut self, _elevation: &Elevation, tally: &Tally, duration: Duration) -> bool {
         let approvals = Approvals { count: tally.count(), people: tally.people(), groups: tally.groups() };
-        let decided = self.service.services.policy.decide(&PersonQuestion {
+        let question = PersonQuestion {
             person: self.requester.person,
             authentication: self.requester.authentication,
             source_ip: self.requester.source_ip,
             at: self.at,
             wish: Wish::Activate { grant: self.grant, duration, approvals },
-        });
-        self.activated_by = decided.ok();
+        };
+        self.activated_by = decide(&self.service.services.policy, &question).ok();
         self.activated_by.is_some()
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::refuse::Refusal;
 use super::{BreakGlass, BreakGlassError};
-use crate::audit::{PolicyRecord, StillTrue};
+use crate::audit::{DecisionRecord, FactsRecord, StillTrue};
 use crate::breakglass::Elevation;
 use crate::grants::Grant;
 use crate::ids::{ElevationId, GrantName};
 use crate::locks::{OwnedSubjects, Subjects};
 use crate::people::Caller;
-use crate::policy::service::record;
-use crate::policy::{Decided, Denial, ElevationFacts, PersonQuestion, Wish};
+use crate::policy::service::record::policy_record;
+use crate::policy::{ElevationFacts, Facts, PersonQuestion, PolicyDigests, PolicyEngine, PolicyRef, Wish};
 use crate::principal::PrincipalId;
 
 /// What a caller wishes to do with an elevation.
@@ -20,7 +20,6 @@ use crate::principal::PrincipalId;
 pub(super) enum Deed {
     Approve(Duration),
     Revoke,
-    View,
 }
 
 /// Who and what one change is about, for locks.
@@ -51,24 +50,51 @@ pub(super) fn facts<'a>(elevation: &'a Elevation, id: &'a str, grant: &'a Arc<Gr
     }
 }
 
-pub(super) fn policy_record(decided: &Decided) -> PolicyRecord {
-    record::policy_record(decided.digests(), decided.decided_by())
+/// A no of policy, as it is recorded.
+#[derive(Clone, Debug)]
+pub(super) struct Denied {
+    /// Why, for the record alone.
+    pub(super) why: String,
+    pub(super) record: DecisionRecord,
 }
 
-pub(super) fn denial_record(denial: &Denial) -> PolicyRecord {
-    record::policy_record(*denial.digests, &denial.decided_by)
+/// What policy says, with the facts that it says it on.
+pub(super) fn decide(
+    policy: &PolicyEngine,
+    question: &PersonQuestion<'_>,
+) -> Result<DecisionRecord, Box<Denied>> {
+    let record = |digests: PolicyDigests, by: &[PolicyRef]| DecisionRecord {
+        policy: policy_record(digests, by),
+        facts: FactsRecord::of(&Facts::of_person(question)),
+    };
+    match policy.decide(question) {
+        Ok(decided) => Ok(record(decided.digests(), decided.decided_by())),
+        Err(denial) => {
+            let record = record(*denial.digests, &denial.decided_by);
+            Err(Box::new(Denied { why: denial.reason.to_string(), record }))
+        }
+    }
+}
+
+fn question<'a>(caller: &'a Caller, wish: Wish<'a>) -> PersonQuestion<'a> {
+    PersonQuestion {
+        person: &caller.person,
+        authentication: &caller.authentication,
+        source_ip: caller.source_ip,
+        at: caller.at,
+        wish,
+    }
 }
 
 impl BreakGlass {
     /// May the caller? Decided now, with what their token shows now.
-    pub(super) fn may(&self, caller: &Caller, wish: Wish<'_>) -> Result<Decided, Denial> {
-        self.services.policy.decide(&PersonQuestion {
-            person: &caller.person,
-            authentication: &caller.authentication,
-            source_ip: caller.source_ip,
-            at: caller.at,
-            wish,
-        })
+    pub(super) fn may(&self, caller: &Caller, wish: Wish<'_>) -> Result<DecisionRecord, Box<Denied>> {
+        decide(&self.services.policy, &question(caller, wish))
+    }
+
+    /// The same where nothing of it is recorded.
+    pub(super) fn lets(&self, caller: &Caller, wish: Wish<'_>) -> bool {
+        self.services.policy.decide(&question(caller, wish)).is_ok()
     }
 
     /// The grant of the elevation as it is configured now.
@@ -82,7 +108,7 @@ impl BreakGlass {
         caller: &Caller,
         elevation: &Elevation,
         deed: Deed,
-    ) -> Result<Decided, Refusal> {
+    ) -> Result<DecisionRecord, Refusal> {
         let Some(grant) = self.grant_of(elevation) else {
             let told = "the grant is not configured any more: nobody can be asked whether you may";
             return Err(
@@ -94,11 +120,10 @@ impl BreakGlass {
         let wish = match deed {
             Deed::Approve(duration) => Wish::Approve { elevation: elevation_facts, duration },
             Deed::Revoke => Wish::Revoke { elevation: elevation_facts },
-            Deed::View => Wish::View { elevation: elevation_facts },
         };
         self.may(caller, wish).map_err(|denial| {
             let error = BreakGlassError::forbidden("policy", "the policy does not let you do this");
-            Refusal::denied(error, &denial).at_version(elevation.version)
+            Refusal::denied(error, *denial).at_version(elevation.version)
         })
     }
 
@@ -107,7 +132,10 @@ impl BreakGlass {
     pub(super) fn sees(&self, caller: &Caller, elevation: &Elevation) -> bool {
         elevation.is_requester(caller.id())
             || match self.grant_of(elevation) {
-                Some(_) => self.may_with(caller, elevation, Deed::View).is_ok(),
+                Some(grant) => {
+                    let id = elevation.id.to_string();
+                    self.lets(caller, Wish::View { elevation: facts(elevation, &id, grant) })
+                }
                 None => self.decide_audit(caller).is_ok(),
             }
     }
@@ -120,8 +148,11 @@ impl BreakGlass {
             return Err(Refusal::told(BreakGlassError::forbidden("policy", told)));
         }
         for grant in grants {
-            if let Err(denial) = self.may(caller, Wish::Audit { grant }) {
-                return Err(Refusal::denied(BreakGlassError::forbidden("policy", told), &denial));
+            // A yes is not recorded, and who reads the log asks often.
+            if !self.lets(caller, Wish::Audit { grant })
+                && let Err(denial) = self.may(caller, Wish::Audit { grant })
+            {
+                return Err(Refusal::denied(BreakGlassError::forbidden("policy", told), *denial));
             }
         }
         Ok(())

@@ -168,8 +168,8 @@ impl BreakGlass {
         let next = approved.activate(at, &mut bench).map_err(NotActivated::Refused)?;
         let opened_at = next.window().map_or(at, |window| window.starts_at);
         let mut planned = Planned::new(Change::Activated, next, opened_at).only_if(self.lock_guard(&about));
-        if let Some(decided) = &bench.activated_by {
-            planned = planned.permitted(decided);
+        if let Some(decision) = bench.activated_by.take() {
+            planned = planned.permitted(decision);
         }
         let request_id = match request_id {
             Some(id) => id,

@@ -8,6 +8,8 @@ mod explain;
 mod junit;
 pub(super) mod place;
 mod prove;
+mod replay;
+mod report;
 mod solver;
 mod test;
 
@@ -36,8 +38,12 @@ pub(in crate::cli) enum Command {
     Diff(diff::Args),
     /// Prove what can never happen, or show how it can.
     Prove(prove::Args),
+    /// Show who can get what, on what conditions, and what is proved: the page that goes with an audit.
+    Report(report::Args),
     /// Say why a request is permitted or not, and what would have to be different.
     Explain(Box<explain::Args>),
+    /// Decide again what the log says was decided, by other policies.
+    Replay(replay::Args),
 }
 
 impl Command {
@@ -52,7 +58,9 @@ impl Command {
             Self::Verify(args) => args.run(output),
             Self::Diff(args) => current_thread()?.block_on(args.run(output)),
             Self::Prove(args) => current_thread()?.block_on(args.run(output)),
+            Self::Report(args) => current_thread()?.block_on(args.run(output)),
             Self::Explain(args) => current_thread()?.block_on(args.run(output)),
+            Self::Replay(args) => super::multi_thread()?.block_on(args.run(output)),
         }
     }
 }

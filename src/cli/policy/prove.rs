@@ -41,6 +41,9 @@ impl Args {
         let (sets, world) = (place.sets()?, world(&place)?);
         let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
         let invariants = Invariant::read(&file)?;
+        if self.assumptions {
+            return print_assumptions(&sets, &invariants, &world, output);
+        }
         let older = self
             .no_wider_than
             .as_deref()

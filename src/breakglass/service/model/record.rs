@@ -216,6 +216,7 @@ pub(super) fn mint_entry(by: &Caller, open: &OpenWindow) -> Event {
             vendor: None,
             decided_by: Vec::new(),
         },
+        facts: None,
         credential: CredentialRecord::Jwt {
             jti: by.request_id.to_string(),
             kid: "kid".to_owned(),
