@@ -72,6 +72,8 @@ pub(super) const POLICY: Shape = Shape {
         "vendor_key_file",
         "vendor_bundle_version",
         "vendor_bundle_version_file",
+        "shadow_dir",
+        "shadow_log_per_hour",
     ],
 };
 pub(super) const AWS: Shape = Shape {

@@ -126,6 +126,11 @@ impl PolicyEngine {
         self.live.load().digest()
     }
 
+    /// Where the policies are.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Which policy sets decide now, and what they came in.
     pub fn origin(&self) -> Origin {
         self.live.load().sets.origin().clone()

@@ -80,6 +80,14 @@ impl Settings {
         Self { dir: dir.into(), vendor: None, issuers: None }
     }
 
+    /// The same with another folder, whose policies are to be looked at. Where it has no part of a vendor's, the bundle is
+    /// the vendor's part.
+    #[must_use]
+    pub fn with_folder(&self, dir: &Path) -> Self {
+        let vendor = self.vendor.clone().filter(|_| !dir.join(Author::Vendor.as_str()).exists());
+        Self { dir: dir.to_owned(), vendor, issuers: self.issuers.clone() }
+    }
+
     /// The file that a fault is about, as the operator finds it.
     pub fn place_of(&self, file: &str) -> PathBuf {
         match &self.vendor {

@@ -51,11 +51,8 @@ impl PlaceArgs {
         let settings = self.config.as_deref().map(crate::config::load).transpose()?;
         let configured = settings.as_ref().map(|settings| settings.policy.clone());
         let policy = match (&self.policies, configured) {
-            // Another folder is another customer's part; one that has a vendor's part, too, is all of it.
-            (Some(dir), Some(configured)) if !dir.join("vendor").exists() => {
-                PolicySettings { dir: dir.clone(), ..configured }
-            }
-            (Some(dir), _) => PolicySettings::of_folder(dir),
+            (Some(dir), Some(configured)) => configured.with_folder(dir),
+            (Some(dir), None) => PolicySettings::of_folder(dir),
             (None, Some(configured)) => configured,
             (None, None) => PolicySettings::of_folder("policies"),
         };

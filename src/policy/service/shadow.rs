@@ -46,7 +46,7 @@ pub enum Candidate {
 /// A candidate set beside the live one.
 #[derive(Debug)]
 pub struct Shadow {
-    settings: ShadowSettings,
+    policy: Settings,
     services: ShadowServices,
     candidate: ArcSwapOption<PolicyEngine>,
     /// The last fault: said once.
@@ -62,12 +62,13 @@ impl Shadow {
         let sampler = Mutex::new(Sampler::new(settings.log_per_hour));
         let seen = Mutex::new(live.watch());
         let (candidate, fault) = (ArcSwapOption::empty(), Mutex::default());
-        Self { settings, services, candidate, fault, sampler, seen }
+        let policy = live.settings().with_folder(&settings.dir);
+        Self { policy, services, candidate, fault, sampler, seen }
     }
 
     /// Looks at the candidate's folder, on a thread that serves nobody.
     pub async fn look(&self) -> Candidate {
-        let (dir, catalog) = (self.settings.dir.clone(), Arc::clone(&self.services.catalog));
+        let (policy, catalog) = (self.policy.clone(), Arc::clone(&self.services.catalog));
         let candidate = self.candidate.load_full();
         let read = move || {
             if let Some(candidate) = candidate {
