@@ -78,9 +78,9 @@ fn the_shipped_policies_are_clean() {
 /// Whoever starts from the shipped policies has a break-glass that can be opened, and by the customer's people only.
 #[test]
 fn the_shipped_policies_let_two_of_the_customers_people_open_every_break_glass_grant() {
-    let grants = world().world.grants.into_iter().filter(|grant| grant.break_glass.is_some());
+    let grants = world().world.grants.into_iter();
     let catalog = Catalog::new(grants.map(|grant| Grant::clone(&grant)).collect()).unwrap();
-    assert_eq!(catalog.iter().count(), 2);
+    assert_eq!(catalog.iter().filter(|grant| grant.break_glass.is_some()).count(), 2);
     let engine = PolicyEngine::load(&Settings::of_folder(folder()), &catalog).unwrap();
     let at: Moment = "2026-11-22T16:00:00Z".parse().unwrap();
     let (ann, groups) = (ann(), BTreeSet::new());

@@ -120,7 +120,12 @@ fn event(number: u64, by: PolicyDigest) -> Event {
         unreachable!("what is filled in was issued")
     };
     if number % 10 != 9 {
-        let policy = PolicyRecord { digest: by, customer: by, vendor: None, decided_by: vec!["customer/a.cedar#billing".to_owned()] };
+        let policy = PolicyRecord {
+            digest: by,
+            customer: by,
+            vendor: None,
+            decided_by: vec!["customer/a.cedar#billing".to_owned()],
+        };
         return Event::CredentialIssued {
             principal,
             actor,
@@ -135,7 +140,7 @@ fn event(number: u64, by: PolicyDigest) -> Event {
     }
     let text = serde_json::to_string(&facts).expect("JSON").replace("billing", "web");
     let facts = FactsRecord::of(&serde_json::from_str::<Facts>(&text).expect("facts"));
-    let policy = Some(PolicyRecord { digest: by, customer: by, vendor: None, decided_by: Vec::new(), ..policy });
+    let policy = Some(PolicyRecord { digest: by, decided_by: Vec::new(), ..policy });
     let (reason, detail) = ("policy_denied", "no customer policy permits it".to_owned());
     Event::CredentialRefused {
         principal,

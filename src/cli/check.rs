@@ -87,7 +87,7 @@ fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
     if let Err(error) = Federation::new(settings.issuers, clock, entropy) {
         faults.push(Shown::of_file(config, error.to_string()));
     }
-    let shadow = settings.shadow.map(|shadow| crate::policy::Settings::of_folder(shadow.dir));
+    let shadow = settings.shadow.map(|shadow| settings.policy.with_folder(&shadow.dir));
     for policy in std::iter::once(&settings.policy).chain(&shadow) {
         faults.extend(faults_of_policies(policy, &settings.grants));
     }

@@ -15,6 +15,7 @@ use super::literals::Literals;
 use super::shape::Shape;
 use crate::claims::Profile;
 use crate::grants::{Grant, GrantKind};
+use crate::ids::Scope;
 use crate::policy::facts::PrincipalKind;
 use crate::policy::{Action, KnownIssuer, World};
 
@@ -48,11 +49,11 @@ impl Assumptions<'_> {
         let mut parts = self.caller("principal", self.shape.entity())?;
         parts.extend(self.others()?);
         // Before the grants: what is reckoned there cannot fail with dates like these.
-        parts.extend(texts(self.circumstances())?);
+        parts.extend(texts(&self.circumstances())?);
         parts.push(any(self.grants()?));
-        parts.extend(texts(self.networks())?);
+        parts.extend(texts(&self.networks())?);
         if self.reach == Reach::Broker {
-            parts.extend(texts(self.broker())?);
+            parts.extend(texts(&self.broker())?);
         }
         Ok(all(parts))
     }
@@ -87,12 +88,12 @@ impl Assumptions<'_> {
         let origins = issuers.map(|issuer| parse(&origin(who, issuer))).collect::<Result<_, _>>()?;
         let mut parts = vec![any(origins), parse(&format!("{who}.subject != \"\""))?];
         let named = self.literals.callers.iter().filter(|(of, _)| of == kind);
-        parts.extend(texts(named.map(|(_, id)| named_caller(who, kind, id)).collect())?);
+        parts.extend(texts(&named.map(|(_, id)| named_caller(who, kind, id)).collect::<Vec<_>>())?);
         parts.extend(texts(
-            self.literals.reach.iter().map(|(group, issuers)| own_group(who, group, issuers)).collect(),
+            &self.literals.reach.iter().map(|(group, issuers)| own_group(who, group, issuers)).collect::<Vec<_>>(),
         )?);
         if !is_person {
-            parts.extend(texts(self.subjects(who))?);
+            parts.extend(texts(&self.subjects(who))?);
         }
         Ok(parts)
     }
@@ -131,7 +132,7 @@ impl Assumptions<'_> {
         // An elevation is for a break-glass grant; nobody can make another.
         let fitting =
             chosen.filter(|grant| !self.shape.action.is_about_elevation() || grant.break_glass.is_some());
-        fitting.map(|grant| Ok(all(texts(self.grant(grant))?))).collect()
+        fitting.map(|grant| Ok(all(texts(&self.grant(grant))?))).collect()
     }
 
     fn grant(&self, grant: &Grant) -> Vec<String> {
@@ -285,9 +286,7 @@ fn caps(action: Action, grant: &Grant) -> Vec<String> {
             let scopes = match &grant.kind {
                 // Of a grant that is only described nobody knows the scopes.
                 GrantKind::Jwt(jwt) if jwt.scopes.is_empty() => "true".to_owned(),
-                GrantKind::Jwt(jwt) => {
-                    within_set("context.scopes", jwt.scopes.iter().map(|scope| scope.as_str()))
-                }
+                GrantKind::Jwt(jwt) => within_set("context.scopes", jwt.scopes.iter().map(Scope::as_str)),
                 GrantKind::Aws(_) => "context.scopes.isEmpty()".to_owned(),
             };
             within("context.ttl", Some(grant.caps.max.duration())).into_iter().chain([scopes]).collect()
@@ -298,7 +297,7 @@ fn caps(action: Action, grant: &Grant) -> Vec<String> {
     }
 }
 
-fn texts(parts: Vec<String>) -> Result<Vec<Expr>, Doubt> {
+fn texts(parts: &[String]) -> Result<Vec<Expr>, Doubt> {
     parts.iter().map(|part| parse(part)).collect()
 }
 

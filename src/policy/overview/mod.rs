@@ -170,18 +170,15 @@ fn approvals(
     now: Moment,
 ) -> Option<ApprovalsOverview> {
     let candidates = sets.candidates(Action::Activate, grant).ok()?;
-    let subject = Subject::new("somebody").ok()?;
-    let requester = PrincipalId { issuer: issuer.clone(), subject: subject.clone() };
-    let hoped = hoped(sets, &candidates, &grant.name, &requester);
+    let somebody = PrincipalId { issuer: issuer.clone(), subject: Subject::new("somebody").ok()? };
+    let hoped = hoped(sets, &candidates, &grant.name, &somebody);
     let own = hoped.groups.iter().filter(|(of, _)| of == issuer).map(|(_, group)| group.clone());
     let longest = grant.break_glass.map_or(USUAL_DURATION, |caps| caps.max_duration.min(USUAL_DURATION));
-    let groups: BTreeSet<String> =
-        hoped.groups.iter().map(|(issuer, group)| format!("{issuer}/{group}")).collect();
-    let people: BTreeSet<String> = hoped.people.iter().map(ToString::to_string).collect();
+    let given = ApprovalFacts::default().hoping(&hoped);
     let principal = PrincipalFacts {
         kind: PrincipalKind::Person,
         issuer: issuer.clone(),
-        subject,
+        subject: somebody.subject,
         groups: own.collect(),
         kubernetes: None,
         github: None,
@@ -193,7 +190,7 @@ fn approvals(
         tags: std::collections::BTreeMap::new(),
     };
     let permitted = |count: &u32| {
-        let approvals = ApprovalFacts { count: *count, groups: groups.clone(), people: people.clone() };
+        let approvals = ApprovalFacts { count: *count, ..given.clone() };
         let auth = AuthFacts { issued_at: now, acr: None, amr: BTreeSet::new(), auth_time: Some(now) };
         sets.decide(&Facts {
             at: now,

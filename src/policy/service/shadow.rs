@@ -74,7 +74,7 @@ impl Shadow {
             if let Some(candidate) = candidate {
                 return candidate.reload().map(|digest| (digest, None));
             }
-            let loaded = PolicyEngine::load(&Settings::of_folder(dir), &catalog)?;
+            let loaded = PolicyEngine::load(&policy, &catalog)?;
             Ok((Some(loaded.digest()), Some(Arc::new(loaded))))
         };
         let Ok(found) = tokio::task::spawn_blocking(read).await else { return Candidate::Same };
