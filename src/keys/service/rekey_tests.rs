@@ -171,6 +171,45 @@ async fn what_was_read_before_another_change_is_not_written_over_it() {
     assert_eq!((house.rows().await, house.audit.size()), (after, size));
 }
 
+impl House {
+    async fn hear(&self, broker: &KeyService) -> Result<(), KeyServiceError> {
+        broker.catch_up(self.store.pulse().await.unwrap().marks.keys).await
+    }
+}
+
+#[tokio::test]
+async fn aws_kms_is_asked_once_for_each_change_and_then_by_the_schedule_alone() {
+    let house = House::begun_with(kms(KEY)).await;
+    let (a, b) = (house.broker(kms(KEY), None).await, house.broker(kms(KEY), None).await);
+    house.rotate_kek(&a).await.unwrap();
+    let calls = house.kms.calls().len();
+    house.kms.say(&[Says::Code(400, "AccessDeniedException"); 2]);
+    assert!(house.hear(&b).await.is_err() && !b.ring().is_current());
+    for _ in 0..9 {
+        house.hear(&b).await.unwrap();
+    }
+    assert_eq!(house.kms.calls().len(), calls + 1);
+    assert!(b.tick(house.clock.now()).await.is_err());
+    house.hear(&b).await.unwrap();
+    b.tick(house.clock.now()).await.unwrap();
+    assert!(b.ring().is_current());
+    assert_eq!(house.kms.calls().len(), calls + 3);
+}
+
+#[tokio::test]
+async fn a_stolen_key_is_gone_also_where_the_one_in_its_place_cannot_be_opened() {
+    let house = House::begun_with(value(1)).await;
+    let (a, behind) = (house.broker(value(2), Some(value(1))).await, house.broker(value(1), None).await);
+    let stolen = house.signer(&behind);
+    house.rotate_kek(&a).await.unwrap();
+    house.clock.advance(Duration::from_secs(1));
+    let at = house.clock.now();
+    a.replace_compromised(at).await.unwrap();
+    assert!(house.hear(&behind).await.is_err());
+    assert!(behind.ring().signer(at).is_none() && behind.ring().published(at).is_empty());
+    assert!(behind.ring().verifier(stolen.as_str(), at).is_none());
+}
+
 #[tokio::test]
 async fn everything_is_sealed_anew_in_one_entry_and_the_old_key_opens_nothing() {
     let house = House::begun_with(value(1)).await;
