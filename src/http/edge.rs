@@ -174,7 +174,7 @@ impl Edge {
     }
 }
 
-fn busy(request_id: RequestId, detail: &str) -> Response {
+pub(super) fn busy(request_id: RequestId, detail: &str) -> Response {
     let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, Some(detail), request_id);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response

@@ -98,7 +98,7 @@ impl ReplicaStore for PostgresStore {
 
     fn pulse(&self) -> BoxFuture<'_, Result<Pulse, StoreError>> {
         Box::pin(async {
-            let found = self.pool.read(|| sqlx::query(statements::HEAD)).await?;
+            let found = self.pool.follow(|| sqlx::query(statements::HEAD)).await?;
             let row = found.first().ok_or_else(stored::no_head)?;
             Ok(Pulse { head: rows::head(row)?, marks: rows::marks(row)? })
         })
@@ -114,7 +114,7 @@ impl ReplicaStore for PostgresStore {
 
     fn policy_set(&self, digest: Fingerprint) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
         Box::pin(async move {
-            let found = self.pool.read(|| sqlx::query(POLICY_SET).bind(digest.as_bytes().to_vec())).await?;
+            let found = self.pool.follow(|| sqlx::query(POLICY_SET).bind(digest.as_bytes().to_vec())).await?;
             found.first().map(|row| row.try_get("text").map_err(broken)).transpose()
         })
     }
