@@ -175,6 +175,56 @@ impl House {
     async fn hear(&self, broker: &KeyService) -> Result<(), KeyServiceError> {
         broker.catch_up(self.store.pulse().await.unwrap().marks.keys).await
     }
+
+    /// Whoever can write into the store makes it what it was.
+    async fn put_back(&self, rows: &[KeyRow], wrapped: &[WrappedKek]) {
+        let mut unit = self.store.begin().await.unwrap();
+        for row in rows {
+            unit.reseal_key(&row.kid, &row.sealed_private).await.unwrap();
+        }
+        for kek in wrapped {
+            unit.put_wrapped_kek(kek).await.unwrap();
+        }
+        unit.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_key_encryption_key_that_somebody_puts_back_is_refused_by_every_broker_that_runs() {
+    let house = House::begun_with(kms(KEY)).await;
+    let (a, b) = (house.broker(kms(KEY), None).await, house.broker(kms(KEY), None).await);
+    let (rows, wrapped) = (house.rows().await, house.store.wrapped_keks().await.unwrap());
+    let leaked = house.in_force().await;
+    let now = house.rotate_kek(&a).await.unwrap().kek;
+    house.hear(&b).await.unwrap();
+    for broker in [&a, &b] {
+        assert!(broker.custody.ring().get(leaked).is_none(), "it proves nothing to the ops listener");
+    }
+    house.put_back(&rows, &wrapped).await;
+    for broker in [&a, &b] {
+        let refusal = broker.tick(house.clock.now()).await.unwrap_err();
+        assert!(
+            matches!(refusal, KeyServiceError::Custody(CustodyError::Retired(id)) if id == leaked),
+            "{refusal}"
+        );
+        assert_eq!(broker.custody.in_force().unwrap().id(), now);
+        assert!(!broker.ring().is_current());
+        assert!(broker.rotate_now(house.clock.now()).await.is_err(), "nothing is sealed under it again");
+    }
+}
+
+#[tokio::test]
+async fn a_key_under_another_key_encryption_key_than_is_in_force_is_nobodys() {
+    let house = House::begun_with(kms(KEY)).await;
+    let broker = house.broker(kms(KEY), None).await;
+    let wrapped = house.store.wrapped_keks().await.unwrap();
+    let tokens: Vec<KeyRow> =
+        house.rows().await.into_iter().filter(|row| row.purpose == KeyPurpose::Token).collect();
+    house.rotate_kek(&broker).await.unwrap();
+    house.put_back(&tokens, &wrapped).await;
+    // Also by one that has just been started, and could have it opened.
+    let refusal = house.try_broker(kms(KEY), None).await.unwrap_err();
+    assert!(refusal.contains("somebody has put a key into the store"), "{refusal}");
 }
 
 #[tokio::test]
