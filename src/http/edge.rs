@@ -38,7 +38,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct EdgeSettings {
     /// Requests that are worked on at once; more get 503.
     pub concurrency: usize,
-    /// From the first byte of the request to the last of the answer.
+    /// From the first byte of the request until its answer is made. Who does not take the answer is cut off by the listener
+    /// (`server/patient.rs`).
     pub deadline: Duration,
     /// Whose `X-Forwarded-For` is believed. Nobody's when empty.
     pub trusted_proxies: Vec<Network>,

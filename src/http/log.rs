@@ -1,5 +1,5 @@
 //! `/log/…`: the audit log in the C2SP tlog-tiles layout, for anyone who wants to check us. Anyone: so what is read for
-//! them at once has bounds of its own.
+//! them at once, and what is in memory for them, has bounds of its own.
 
 mod turns;
 
@@ -67,7 +67,7 @@ async fn tile(State(door): State<Arc<LogDoor>>, peer: Peer, Path(path): Path<Str
     };
     let Some(_turn) = door.turns.take().await else { return crowded(&peer) };
     match door.audit.tile(&path).await {
-        Ok(Some(bytes)) => serve(bytes),
+        Ok(Some(bytes)) => door.turns.hold(&bytes).map_or_else(|| crowded(&peer), serve),
         Ok(None) => problem(StatusCode::NOT_FOUND, Some("the log has no such tile yet"), peer.request_id),
         Err(error) => {
             tracing::error!(request.id = %peer.request_id, cause = %error, "a tile could not be read");
@@ -95,19 +95,24 @@ mod tests {
 
     use super::*;
     use crate::audit::tests::Bench;
+    use crate::audit::{Event, Submission};
+    use crate::clock::Clock as _;
     use crate::entropy::SystemEntropy;
     use crate::http::edge::{Edge, EdgeSettings, wrap};
+    use crate::ids::RequestId;
 
     struct House {
         bench: Bench,
+        audit: AuditLog,
         door: Arc<LogDoor>,
     }
 
     impl House {
         async fn new() -> Self {
             let bench = Bench::new();
-            let door = Arc::new(LogDoor::new(bench.log().await));
-            Self { bench, door }
+            let audit = bench.log().await;
+            let door = Arc::new(LogDoor::new(audit.clone()));
+            Self { bench, audit, door }
         }
 
         async fn get(&self, path: &str) -> Response {
@@ -135,5 +140,22 @@ mod tests {
         }
         drop(crowd);
         assert_eq!(house.get("/log/checkpoint").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_bundle_for_which_there_is_no_room_is_not_served() {
+        let house = House::new().await;
+        let request_id = RequestId::new(house.bench.clock.now(), &SystemEntropy::new()).unwrap();
+        let event = Event::BrokerStopped { reason: "an entry".to_owned() };
+        house.audit.record(Submission::new(request_id, event)).await.unwrap();
+        let path = "/log/tile/entries/000.p/1";
+        let full = house.door.turns.fill();
+        assert!(house.is_turned_away(path).await);
+        drop(full);
+        let untaken = house.get(path).await;
+        assert_eq!(untaken.status(), StatusCode::OK);
+        assert!(house.door.turns.is_in_use(), "as long as it is on its way");
+        drop(untaken);
+        assert!(!house.door.turns.is_in_use());
     }
 }
