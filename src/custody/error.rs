@@ -80,7 +80,9 @@ pub enum CustodyError {
     )]
     NothingNew(KekId),
     /// Another replica was faster.
-    #[error("another broker made its first key at the same moment: start again")]
+    #[error(
+        "another broker began this store at the same moment, with a key-encryption key of its own: start again"
+    )]
     Overtaken,
     /// The bytes are no key.
     #[error(transparent)]

@@ -251,6 +251,14 @@ impl Custody {
         self.take_over(Some(Arc::clone(kek)));
     }
 
+    /// Can what `kek` seals be opened again after a restart? `kept` are the wrapped ones as the unit that seals sees them.
+    pub fn is_kept(&self, kek: &Kek, kept: &[WrappedKek]) -> bool {
+        match &self.wanted {
+            Wanted::Given { .. } => true,
+            Wanted::Wrapped => kept.iter().any(|wrapped| wrapped.id == kek.id()),
+        }
+    }
+
     fn wanted_ids(&self) -> MutexGuard<'_, BTreeSet<KekId>> {
         self.wanted_ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
