@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use super::connect::{Dialer, PATIENT};
 use super::rows::{broken, only};
 use super::schema;
+use crate::store::copy::tables::known;
 use crate::store::inspect::{Backend, Inspection, LONG, ServerFacts, TableFacts};
 use crate::store::settings::PostgresSettings;
 use crate::store::{StoreError, stored};
@@ -39,14 +40,16 @@ pub(in crate::store) async fn inspect(settings: PostgresSettings) -> Result<Insp
     }
     let tables = sqlx::query(TABLES).fetch_all(&mut connection).await.map_err(broken)?;
     for row in &tables {
-        let name: String = row.try_get("name").map_err(broken)?;
-        let rows = if LONG.contains(&name.as_str()) {
+        // Only ours, and by our own names: what else is there may be named so that it says something in SQL, or run
+        // something when it is read.
+        let Some(name) = known(row.try_get("name").map_err(broken)?) else { continue };
+        let rows = if LONG.contains(&name) {
             None
         } else {
-            Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?)
+            Some(count(&mut connection, format!("SELECT count(*) FROM {name}")).await?)
         };
         let bytes = Some(stored::unsigned(row.try_get("bytes").map_err(broken)?)?);
-        found.tables.push(TableFacts { name, rows, bytes });
+        found.tables.push(TableFacts { name: name.to_owned(), rows, bytes });
     }
     let has_head = sqlx::query(HAS_HEAD).fetch_all(&mut connection).await.map_err(broken)?;
     found.has_head = only(&has_head)?;

@@ -1,0 +1,23 @@
+//! What is done on sessions beside the pool: looking, copying, bringing the schema up to date.
+
+use super::*;
+
+#[tokio::test]
+async fn a_table_whose_name_says_something_in_sql_is_not_read() {
+    let server = Postgres::start();
+    let database = server.database();
+    store(&server, &database).await;
+    for statement in [
+        "CREATE TABLE seen (at int)",
+        "GRANT ALL ON seen TO PUBLIC",
+        "CREATE FUNCTION evil() RETURNS int LANGUAGE sql AS 'INSERT INTO seen VALUES (1) RETURNING at'",
+        "CREATE TABLE \"lock\"\", evil() x --\" (a int)",
+    ] {
+        server.sql(&database, statement);
+    }
+    let found = inspect(server.postgres_settings(&database)).await.unwrap();
+    assert_eq!(server.sql(&database, "SELECT count(*) FROM seen"), "0", "somebody else's function was run");
+    assert!(found.tables.iter().all(|table| table.name != "seen" && !table.name.contains("evil")));
+    let locks = found.tables.iter().find(|table| table.name == "lock").unwrap();
+    assert_eq!(locks.rows, Some(0));
+}
