@@ -38,13 +38,10 @@ pub(in crate::store) struct PostgresEnd {
 }
 
 impl PostgresEnd {
-    /// A source must be as this program would make it. A target is made so.
+    /// A source must be as this program would make it. A target is made so, when nobody uses it.
     pub(in crate::store) async fn open(settings: PostgresSettings, side: Side) -> Result<Self, StoreError> {
         let place = format!("{}/{}", settings.host, settings.database);
-        if side == Side::Target {
-            schema::migrate(settings.clone()).await?;
-        }
-        let (mut connection, _) = Dialer::new(settings, COPYING).connect().await?;
+        let (mut connection, _) = Dialer::new(settings.clone(), COPYING).connect().await?;
         must_be_alone(&mut connection, &place).await?;
         if side == Side::Source {
             schema::state(&mut connection).await?.must_be_current(&place)?;
@@ -54,6 +51,7 @@ impl PostgresEnd {
             if !alone {
                 return Err(StoreError::Refused(format!("another copy into `{place}` is under way")));
             }
+            schema::migrate(settings).await?;
         }
         Ok(Self { connection })
     }

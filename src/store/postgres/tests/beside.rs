@@ -1,6 +1,7 @@
 //! What is done on sessions beside the pool: looking, copying, bringing the schema up to date.
 
 use super::*;
+use crate::store::copy::Side;
 
 #[tokio::test]
 async fn a_table_whose_name_says_something_in_sql_is_not_read() {
@@ -20,4 +21,18 @@ async fn a_table_whose_name_says_something_in_sql_is_not_read() {
     assert!(found.tables.iter().all(|table| table.name != "seen" && !table.name.contains("evil")));
     let locks = found.tables.iter().find(|table| table.name == "lock").unwrap();
     assert_eq!(locks.rows, Some(0));
+}
+
+#[tokio::test]
+async fn a_target_that_somebody_uses_gets_no_schema() {
+    let server = Postgres::start();
+    let database = server.database();
+    let settings = server.postgres_settings(&database);
+    let used = Dialer::new(settings.clone(), SHORT).connect().await.unwrap();
+    let refusal = PostgresEnd::open(settings.clone(), Side::Target).await.err().unwrap().to_string();
+    assert!(refusal.contains("in use"), "{refusal}");
+    assert_eq!(server.sql(&database, "SELECT to_regclass('_sqlx_migrations') IS NULL"), "t");
+    drop(used);
+    PostgresEnd::open(settings, Side::Target).await.unwrap();
+    assert_eq!(server.sql(&database, "SELECT to_regclass('log_head') IS NULL"), "f");
 }
