@@ -8,7 +8,7 @@ use crate::store::{BreakGlassStore as _, CustodyStore as _, ReplayClaim, Replica
 /// Longer than any of [`SHORT`] together, much shorter than for ever.
 const BOUND: Duration = Duration::from_secs(10);
 
-async fn in_time<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, what).await.expect("it has a deadline")
 }
 
