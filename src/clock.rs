@@ -108,22 +108,39 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The wall clock.
     fn now(&self) -> Moment;
 
-    /// A monotonic reading, for measuring how long something took. Never compare it across processes.
+    /// A monotonic reading, for measuring how long something took, also while the machine slept: what was fresh before is not
+    /// after. Never compare it across processes.
     fn uptime(&self) -> Duration;
 }
 
 /// The operating system's clocks.
 #[derive(Debug)]
 pub struct SystemClock {
-    started: std::time::Instant,
+    started: Duration,
 }
 
 impl SystemClock {
     /// A clock whose `uptime` counts from now.
-    #[expect(clippy::disallowed_methods, reason = "the one place that may read the system's clocks")]
     pub fn start() -> Self {
-        Self { started: std::time::Instant::now() }
+        Self { started: since_boot() }
     }
+}
+
+/// `CLOCK_BOOTTIME`. The clock behind [`std::time::Instant`] stands still while a virtual machine is suspended: a replica that
+/// wakes would take memory of hours ago for fresh.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let read = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (seconds, nanos) = (u64::try_from(read.tv_sec), u32::try_from(read.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+}
+
+/// Elsewhere, for developers: since the first reading, and it may stand still while the machine sleeps.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "the one place that may read the system's clocks")]
+fn since_boot() -> Duration {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    FIRST.get_or_init(std::time::Instant::now).elapsed()
 }
 
 impl Clock for SystemClock {
@@ -135,7 +152,7 @@ impl Clock for SystemClock {
     }
 
     fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        since_boot().saturating_sub(self.started)
     }
 }
 
@@ -182,6 +199,17 @@ mod tests {
         assert_eq!(at.to_string(), "2026-11-22T16:03:12.25Z");
         assert_eq!(at.to_string().parse::<Moment>().unwrap(), at);
         assert_eq!(at.floor_second().to_string(), "2026-11-22T16:03:12Z");
+    }
+
+    /// `/proc/uptime` is read off the same clock, with the time that the machine slept.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn uptime_is_read_off_the_clock_that_goes_on_while_the_machine_sleeps() {
+        let kernels = std::fs::read_to_string("/proc/uptime").unwrap();
+        let kernels: f64 = kernels.split(' ').next().unwrap().parse().unwrap();
+        let apart = since_boot().as_secs_f64() - kernels;
+        assert!((-1.0..5.0).contains(&apart), "{apart} s apart");
+        assert!(SystemClock::start().uptime() < Duration::from_secs(5));
     }
 
     #[test]

@@ -38,14 +38,14 @@ impl Tally {
         tally
     }
 
+    /// Whose they are.
+    pub fn people(&self) -> &BTreeSet<PrincipalId> {
+        &self.people
+    }
+
     /// By how many people.
     pub fn count(&self) -> u32 {
         u32::try_from(self.people.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Who they are.
-    pub fn people(&self) -> &BTreeSet<PrincipalId> {
-        &self.people
     }
 
     /// Every group of every one of them, with the issuer that named it.

@@ -54,6 +54,21 @@ pub enum CustodyError {
         /// The ARN.
         key: String,
     },
+    /// Somebody has put old rows back.
+    #[error(
+        "kept keys are sealed under the key-encryption key {0}, which was replaced while this broker ran: somebody has put old keys into the store; if that was you, restart the broker"
+    )]
+    Retired(KekId),
+    /// Only whole changes are made.
+    #[error(
+        "a kept key is sealed under the key-encryption key {id}, but {in_force} is in force: no broker seals so; somebody has put a key into the store"
+    )]
+    Mixed {
+        /// What seals it.
+        id: KekId,
+        /// What seals the log's key.
+        in_force: KekId,
+    },
     /// A change that changes nothing.
     #[error(
         "`keys.kek` and `keys.previous_kek` are the same key {0}: leave the previous one out, or name a new one"
@@ -65,7 +80,9 @@ pub enum CustodyError {
     )]
     NothingNew(KekId),
     /// Another replica was faster.
-    #[error("another broker made its first key at the same moment: start again")]
+    #[error(
+        "another broker began this store at the same moment, with a key-encryption key of its own: start again"
+    )]
     Overtaken,
     /// The bytes are no key.
     #[error(transparent)]

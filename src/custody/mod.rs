@@ -165,16 +165,37 @@ impl Custody {
         Self { store, entropy, ring, wanted, kms, in_force, wanted_ids }
     }
 
-    /// Learns from the kept keys which key-encryption key is in force, and opens those that are not in memory yet: after
-    /// another replica has changed over to one that KMS wrapped.
+    /// Learns from the kept keys which key-encryption key is in force, and opens it where it is not in memory yet: after
+    /// another replica has changed over to one that KMS wrapped. The one before is retired.
+    ///
+    /// # Errors
+    /// Also when the store holds what no broker has put there: a key under another one than is in force, or under one that
+    /// was replaced. Whoever has an old key-encryption key and can write into the store could have us sign with theirs.
     pub async fn look(&self, rows: &[KeyRow]) -> Result<(), CustodyError> {
+        let in_force = kek_in_force(rows);
         for id in rows.iter().filter_map(KeyRow::sealed_under) {
+            if self.ring.is_retired(id) {
+                return Err(CustodyError::Retired(id));
+            }
+            if let Some(in_force) = in_force.filter(|in_force| *in_force != id) {
+                return Err(CustodyError::Mixed { id, in_force });
+            }
             if self.ring.get(id).is_none() {
                 self.unwrap_kept(id).await?;
             }
         }
-        self.in_force.store(kek_in_force(rows).and_then(|id| self.ring.get(id)));
+        self.take_over(in_force.and_then(|id| self.ring.get(id)));
         Ok(())
+    }
+
+    fn take_over(&self, next: Option<Arc<Kek>>) {
+        let before = self.in_force.swap(next.clone());
+        if let (Some(before), Some(next)) = (before, next)
+            && before.id() != next.id()
+        {
+            tracing::info!(kek.id = %before.id(), "a key-encryption key was replaced and counts no more");
+            self.ring.retire(before.id());
+        }
     }
 
     /// Everything that is in memory, for opening.
@@ -227,7 +248,15 @@ impl Custody {
     pub fn put_in_force(&self, kek: &Arc<Kek>) {
         self.ring.add(kek);
         self.wanted_ids().insert(kek.id());
-        self.in_force.store(Some(Arc::clone(kek)));
+        self.take_over(Some(Arc::clone(kek)));
+    }
+
+    /// Can what `kek` seals be opened again after a restart? `kept` are the wrapped ones as the unit that seals sees them.
+    pub fn is_kept(&self, kek: &Kek, kept: &[WrappedKek]) -> bool {
+        match &self.wanted {
+            Wanted::Given { .. } => true,
+            Wanted::Wrapped => kept.iter().any(|wrapped| wrapped.id == kek.id()),
+        }
     }
 
     fn wanted_ids(&self) -> MutexGuard<'_, BTreeSet<KekId>> {

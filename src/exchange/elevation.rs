@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind};
 use crate::ids::{ElevationId, Scope};
 use crate::policy::{ElevationUse, Permit, PolicyDigest};
-use crate::principal::Principal;
+use crate::principal::{Principal, PrincipalId};
 use crate::store::ElevationGuard;
 
 /// What a request is about: a grant and, when it is for break-glass, the window that is open for the caller.
@@ -91,6 +91,11 @@ impl Target {
 
     pub(super) fn elevation(&self) -> Option<ElevationUse> {
         self.window.as_ref().map(|window| window.elevation)
+    }
+
+    /// Whose approvals it stands on.
+    pub(super) fn approvers(&self) -> &[PrincipalId] {
+        self.window.as_ref().map_or(&[][..], |window| &window.approvers)
     }
 
     /// With the elevation that it was under.

@@ -1,7 +1,7 @@
 //! What may stop anybody at any time: a clock that cannot be right, and a lock.
 
 use super::{Attempt, Exchange, Fault, Refusal, Stop, TargetRefusal};
-use crate::audit::StillTrue;
+use crate::audit::{Overtaken, RecordError, StillTrue};
 use crate::ids::ElevationId;
 use crate::locks::{OwnedSubjects, Subjects};
 use crate::principal::PrincipalId;
@@ -19,11 +19,28 @@ impl Exchange {
         Err(Refusal::Target(TargetRefusal::Locked(why)).into())
     }
 
-    /// For every entry that leads to a credential: refuses it when a lock came into force since the gate.
+    /// For every entry that leads to a credential: refuses it when a lock came into force since the gate, also one on
+    /// somebody whose approval the window stands on.
     pub(super) fn unless_locked(&self, attempt: Attempt<'_>, elevation: Option<ElevationId>) -> StillTrue {
-        let principals = principals(attempt).into_iter().cloned().collect();
+        let principals = principals(attempt).into_iter().chain(attempt.approvers).cloned().collect();
         let grant = self.grant_name(attempt).cloned();
         self.services.locks.guard(OwnedSubjects { principals, grant, elevation })
+    }
+
+    /// A lock that leaves caller, grant and elevation alone is on an approver: the window does not stand as it was found, and
+    /// whether it stands without that approval is to be asked again.
+    pub(super) fn overtaken(
+        &self,
+        attempt: Attempt<'_>,
+        elevation: Option<ElevationId>,
+        error: RecordError,
+    ) -> RecordError {
+        let (principals, grant) = (principals(attempt), self.grant_name(attempt));
+        let about = Subjects { principals: &principals, grant, elevation: elevation.as_ref() };
+        let is_on_an_approver = error == RecordError::Overtaken(Overtaken::Lock)
+            && !attempt.approvers.is_empty()
+            && self.services.locks.blocking(&about, attempt.at).is_none();
+        if is_on_an_approver { RecordError::Overtaken(Overtaken::Change) } else { error }
     }
 }
 
@@ -36,7 +53,6 @@ fn principals(attempt: Attempt<'_>) -> [&PrincipalId; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Overtaken, RecordError};
 
     #[test]
     fn a_lock_that_overtakes_a_mint_looks_to_a_stranger_like_a_grant_that_does_not_exist() {

@@ -43,7 +43,7 @@ use crate::issuance::aws::{KnownKeys, Plan};
 use crate::issuance::{AwsIssuer, AwsOrder, JwtIssuer, JwtOrder, Made, Standing};
 use crate::locks::service::LockBook;
 use crate::policy::{Permit, PolicyEngine};
-use crate::principal::{self, Authentication, Principal, Workload};
+use crate::principal::{self, Authentication, Principal, PrincipalId, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
 
 use elevation::{Stopped, Target};
@@ -116,6 +116,8 @@ struct Actor {
 struct Attempt<'a> {
     request: &'a ExchangeRequest,
     caller: &'a Caller,
+    /// Whose approvals its window stands on; nobody's before one was found.
+    approvers: &'a [PrincipalId],
     at: Moment,
 }
 
@@ -173,7 +175,7 @@ impl Exchange {
         let at = self.services.clock.now();
         let caller = self.timed(Step::Verify, self.identify(request, at)).await?;
         self.services.rate.check(caller.principal.id())?;
-        let attempt = Attempt { request, caller: &caller, at };
+        let attempt = Attempt { request, caller: &caller, approvers: &[], at };
         let replay = ReplayClaims::of(&caller);
         match self.decide_and_issue(attempt, &replay).await {
             Ok(issued) => Ok(issued),
@@ -264,6 +266,7 @@ impl Exchange {
         target: &Target,
         replay: &ReplayClaims,
     ) -> Result<Issued, Stop> {
+        let attempt = Attempt { approvers: target.approvers(), ..attempt };
         let permit = self.timed(Step::Decide, async { self.decide(attempt, target) }).await?;
         let made = self.timed(Step::Issue, self.issue(attempt, &permit, replay)).await?;
         self.open(attempt, &permit, made, replay).await

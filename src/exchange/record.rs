@@ -150,10 +150,12 @@ impl Exchange {
             elevation: permit.elevation().map(use_record),
             source_ip: attempt.request.source_ip,
         };
-        let unless_locked = self.unless_locked(attempt, permit.elevation().map(|elevation| elevation.id));
+        let elevation = permit.elevation().map(|elevation| elevation.id);
+        let unless_locked = self.unless_locked(attempt, elevation);
         let submission = Submission::new(attempt.request.request_id, event).with(demands(permit, replay));
         let submission = submission.only_if(unless_locked);
-        Ok(self.services.audit.record(submission).await?)
+        let recorded = self.services.audit.record(submission).await;
+        Ok(recorded.map_err(|error| self.overtaken(attempt, elevation, error))?)
     }
 
     /// Before a real STS call: whatever `CloudTrail` shows joins an entry here, and the token is taken.
@@ -164,10 +166,12 @@ impl Exchange {
         event: Event,
         replay: &ReplayClaims,
     ) -> Result<(), RecordError> {
-        let unless_locked = self.unless_locked(attempt, permit.elevation().map(|elevation| elevation.id));
+        let elevation = permit.elevation().map(|elevation| elevation.id);
+        let unless_locked = self.unless_locked(attempt, elevation);
         let submission = Submission::new(attempt.request.request_id, event).with(demands(permit, replay));
         let submission = submission.only_if(unless_locked);
-        self.services.audit.record(submission).await?;
+        let recorded = self.services.audit.record(submission).await;
+        recorded.map_err(|error| self.overtaken(attempt, elevation, error))?;
         replay.mark_taken();
         Ok(())
     }

@@ -38,7 +38,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct EdgeSettings {
     /// Requests that are worked on at once; more get 503.
     pub concurrency: usize,
-    /// From the first byte of the request to the last of the answer.
+    /// From the first byte of the request until its answer is made. Who does not take the answer is cut off by the listener
+    /// (`server/patient.rs`).
     pub deadline: Duration,
     /// Whose `X-Forwarded-For` is believed. Nobody's when empty.
     pub trusted_proxies: Vec<Network>,
@@ -174,7 +175,7 @@ impl Edge {
     }
 }
 
-fn busy(request_id: RequestId, detail: &str) -> Response {
+pub(super) fn busy(request_id: RequestId, detail: &str) -> Response {
     let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, Some(detail), request_id);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response

@@ -1,5 +1,6 @@
 //! The key-encryption keys in memory: usually one, two while it is being changed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,11 +9,17 @@ use zeroize::Zeroizing;
 use super::{Kek, KekId, KeyError};
 use crate::ids::Kid;
 
-/// Opens what any of its keys has sealed. Keys are added and never taken away: a replica that was told late must still
-/// open what was sealed before.
+/// Opens what any of its keys has sealed. One that was replaced is retired and never comes back in the life of this process:
+/// it may have been replaced because somebody else has it.
 #[derive(Debug, Default)]
 pub struct KekRing {
-    held: ArcSwap<Vec<Arc<Kek>>>,
+    held: ArcSwap<Held>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Held {
+    keks: Vec<Arc<Kek>>,
+    retired: BTreeSet<KekId>,
 }
 
 impl KekRing {
@@ -25,23 +32,41 @@ impl KekRing {
         ring
     }
 
-    /// Adds one, unless it is there.
+    /// Adds one, unless it is there or was retired.
     pub fn add(&self, kek: &Arc<Kek>) {
         self.held.rcu(|held| {
-            let known = held.iter().any(|other| other.id() == kek.id());
-            let added = (!known).then(|| Arc::clone(kek));
-            held.iter().cloned().chain(added).collect::<Vec<_>>()
+            let mut next = Held::clone(held);
+            let is_known = next.keks.iter().any(|other| other.id() == kek.id());
+            if !is_known && !next.retired.contains(&kek.id()) {
+                next.keks.push(Arc::clone(kek));
+            }
+            next
         });
+    }
+
+    /// Takes one away for good: it opens nothing and proves nothing any more.
+    pub fn retire(&self, id: KekId) {
+        self.held.rcu(|held| {
+            let mut next = Held::clone(held);
+            next.keks.retain(|kek| kek.id() != id);
+            next.retired.insert(id);
+            next
+        });
+    }
+
+    /// Was it replaced while this process ran?
+    pub fn is_retired(&self, id: KekId) -> bool {
+        self.held.load().retired.contains(&id)
     }
 
     /// The one with that id.
     pub fn get(&self, id: KekId) -> Option<Arc<Kek>> {
-        self.held.load().iter().find(|kek| kek.id() == id).cloned()
+        self.held.load().keks.iter().find(|kek| kek.id() == id).cloned()
     }
 
     /// All of them, the first one first.
     pub fn all(&self) -> Vec<Arc<Kek>> {
-        self.held.load().to_vec()
+        self.held.load().keks.clone()
     }
 
     /// Opens what [`Kek::seal`] made for the same purpose and `kid`, under whichever key it names.
@@ -70,6 +95,18 @@ mod tests {
         assert!(matches!(ring.open("token", &kid, b"nonsense"), Err(KeyError::Sealed)));
         ring.add(&kek(3));
         assert_eq!(&**ring.open("token", &kid, &blob).unwrap(), b"private");
+    }
+
+    #[test]
+    fn a_retired_key_opens_nothing_and_does_not_come_back() {
+        let kid = Kid::new("k1").unwrap();
+        let blob = kek(1).seal("token", &kid, b"private", &SystemEntropy::new()).unwrap();
+        let ring = KekRing::new([kek(1), kek(2)]);
+        ring.retire(kek(1).id());
+        ring.add(&kek(1));
+        assert!(matches!(ring.open("token", &kid, &blob), Err(KeyError::OtherKek(id)) if id == kek(1).id()));
+        assert!(ring.is_retired(kek(1).id()) && !ring.is_retired(kek(2).id()));
+        assert_eq!(ring.all().len(), 1);
     }
 
     #[test]

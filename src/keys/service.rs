@@ -127,6 +127,8 @@ pub struct KeyService {
     ring: Arc<KeyRing>,
     /// What the store's mark was when the live keys were read.
     mark: AtomicU64,
+    /// What it was when keys were read that cannot be opened here.
+    stuck: AtomicU64,
     /// One change at a time: a tick and a request to rotate must not both make the next key.
     turn: Mutex<()>,
 }
@@ -148,8 +150,8 @@ impl KeyService {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeyServiceError> {
         let ring = Arc::new(KeyRing::default());
-        let (mark, turn) = (AtomicU64::new(0), Mutex::new(()));
-        let service = Self { store, audit, custody, settings, entropy, ring, mark, turn };
+        let (mark, stuck, turn) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(()));
+        let service = Self { store, audit, custody, settings, entropy, ring, mark, stuck, turn };
         let at = clock.now();
         service.tick(at).await?;
         let signer = service.ring.signer(at);
@@ -186,9 +188,10 @@ impl KeyService {
     }
 
     /// Has the keys that the store had when its mark was `mark`, or newer: what another replica made is published here, what
-    /// it took away signs no more.
+    /// it took away signs no more. What could not be opened is not tried again before the keys change once more or
+    /// [`tick`](Self::tick) comes: each try may be a call of AWS KMS. [`KeyRing::is_current`] tells.
     pub async fn catch_up(&self, mark: u64) -> Result<(), KeyServiceError> {
-        if self.mark.load(Ordering::Acquire) >= mark {
+        if self.mark.load(Ordering::Acquire).max(self.stuck.load(Ordering::Acquire)) >= mark {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
@@ -375,16 +378,26 @@ impl KeyService {
         Ok(())
     }
 
-    /// Reads the token keys and makes them the live ones: only what is durable is ever published or signs.
+    /// Reads the token keys and makes them the live ones: only what is durable is ever published or signs. When one cannot be
+    /// opened, what the store says of the others holds all the same: a stolen key goes, whatever stands in its place.
     async fn reload(&self) -> Result<Kept, KeyServiceError> {
         // First the mark: what is read after it is as new or newer, and what is newer fails the commit.
         let mark = self.store.pulse().await?.marks.keys;
         let mut rows = self.store.keys().await?;
+        // Before AWS KMS is asked, which may take its time.
+        self.ring.swap(rows.iter().filter_map(|row| self.known(row)).collect());
         let live = self.open_all(&mut rows).await;
         self.ring.set_current(live.is_ok());
+        if !matches!(live, Err(KeyServiceError::Custody(CustodyError::Store(_)))) {
+            self.stuck.store(mark, Ordering::Release);
+        }
         self.ring.swap(live?);
         self.mark.store(mark, Ordering::Release);
         Ok(Kept { rows, mark })
+    }
+
+    fn known(&self, row: &KeyRow) -> Option<LiveKey> {
+        Some(LiveKey { key: self.ring.parsed(&row.kid)?, times: times_of(row) })
     }
 
     /// Those of `rows` that are token keys, opened; the others leave `rows`.

@@ -90,7 +90,12 @@ impl Assumptions<'_> {
         let named = self.literals.callers.iter().filter(|(of, _)| of == kind);
         parts.extend(texts(&named.map(|(_, id)| named_caller(who, kind, id)).collect::<Vec<_>>())?);
         parts.extend(texts(
-            &self.literals.reach.iter().map(|(group, issuers)| own_group(who, group, issuers)).collect::<Vec<_>>(),
+            &self
+                .literals
+                .reach
+                .iter()
+                .map(|(group, issuers)| own_group(who, group, issuers))
+                .collect::<Vec<_>>(),
         )?);
         if !is_person {
             parts.extend(texts(&self.subjects(who))?);

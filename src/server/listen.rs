@@ -12,9 +12,15 @@ use axum_server::{Address, Handle, Server};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::patient::Patient;
+
 /// A client that does not finish its headers in this time is cut: slow headers must not hold a connection.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+/// A client that takes nothing of its answers for this long is cut: what waits for it is memory.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// What one stream of HTTP/2 may have waiting beside its answer.
+const STREAM_BUFFER: usize = 64 * 1024;
 /// Header bytes of one request at most; the largest honest header is a bearer token.
 const MAX_HEADER_BYTES: u16 = 32 * 1024;
 const MAX_STREAMS: u32 = 128;
@@ -75,11 +81,13 @@ fn tune<A: Address, Acc>(server: &mut Server<A, Acc>) {
     builder
         .http2()
         .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(STREAM_BUFFER)
         .max_header_list_size(u32::from(MAX_HEADER_BYTES))
         .keep_alive_interval(Some(Duration::from_secs(20)));
 }
 
-/// Refuses connections over the cap, and turns Nagle's delay off: an answer must not wait for an acknowledgement.
+/// Refuses connections over the cap, turns Nagle's delay off (an answer must not wait for an acknowledgement), and gives each
+/// connection its patience.
 #[derive(Clone)]
 struct Gate {
     handle: Handle<SocketAddr>,
@@ -87,15 +95,15 @@ struct Gate {
 }
 
 impl<S> Accept<TcpStream, S> for Gate {
-    type Stream = TcpStream;
+    type Stream = Patient<TcpStream>;
     type Service = S;
-    type Future = Ready<io::Result<(TcpStream, S)>>;
+    type Future = Ready<io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         if self.handle.connection_count() > self.most {
             metrics::counter!("tidegate_connections_refused_total").increment(1);
             return ready(Err(io::Error::other("too many connections")));
         }
-        ready(stream.set_nodelay(true).and(Ok((stream, service))))
+        ready(stream.set_nodelay(true).map(|()| (Patient::new(stream, ANSWER_PATIENCE), service)))
     }
 }

@@ -8,6 +8,7 @@ mod certificates;
 mod clock_watch;
 pub(crate) mod custody;
 pub(crate) mod listen;
+mod patient;
 mod replica;
 mod tls;
 

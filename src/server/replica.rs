@@ -1,8 +1,14 @@
 //! One replica of several: it asks the store what others have changed, and lets each room that keeps such things in memory
 //! catch up. What it has not heard lately it does not decide from memory ([`Heard`]).
+//!
+//! Token keys are followed beside that, in their own time: for one of them AWS KMS may have to be asked. A replica that lacks
+//! a key is not ready, and decides as before.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::build::Rooms;
 use crate::audit::AuditLog;
@@ -11,15 +17,18 @@ use crate::clock::{Clock, FRESH_FOR, Heard, HighWater};
 use crate::keys::KeyService;
 use crate::locks::service::LockBook;
 use crate::policy::service::Policies;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// How often the store is asked, whatever it says by itself: that can fall silent without anybody noticing. A quarter of
 /// [`FRESH_FOR`], so that a slow answer or two do not make memory stale.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// At least between two questions: many changes in a row are heard together.
 const BREATH: Duration = Duration::from_millis(20);
-/// An answer that takes longer is worth nothing: the next question may find a better connection.
+/// An answer that takes longer is worth nothing: the next question may find a better connection. For each room: one that
+/// hangs must not take the time of the others.
 const PATIENCE: Duration = FRESH_FOR.saturating_mul(2);
+/// Between two looks at keys that a sick store did not give.
+const KEYS_AGAIN: Duration = Duration::from_secs(1);
 
 /// What hears, and who is told.
 #[derive(Debug)]
@@ -33,6 +42,8 @@ pub(super) struct Replica {
     keys: Arc<KeyService>,
     policies: Arc<Policies>,
     break_glass: Arc<BreakGlass>,
+    /// The newest mark of the keys that was heard.
+    keys_mark: watch::Sender<u64>,
     /// The last fault, so that one that stays is said once.
     fault: Mutex<String>,
 }
@@ -49,15 +60,19 @@ impl Replica {
             keys: Arc::clone(&rooms.keys),
             policies: Arc::clone(&rooms.policies),
             break_glass: Arc::clone(&rooms.break_glass),
+            keys_mark: watch::Sender::default(),
             fault: Mutex::default(),
         }
     }
 
     /// For ever; ends at once where nobody else writes.
     pub(super) async fn run(&self) {
-        if !self.store.is_shared() {
-            return;
+        if self.store.is_shared() {
+            tokio::join!(self.follow(), self.follow_keys());
         }
+    }
+
+    async fn follow(&self) {
         loop {
             self.hear().await;
             tokio::time::sleep(BREATH).await;
@@ -68,35 +83,51 @@ impl Replica {
     /// One question. Only when every room has caught up does this replica know what was true when it asked.
     pub(super) async fn hear(&self) {
         let since = self.clock.uptime();
-        let fault = match tokio::time::timeout(PATIENCE, self.catch_up()).await {
-            Ok(Ok(())) => {
-                self.heard.mark(since);
-                String::new()
-            }
-            Ok(Err(cause)) => cause,
-            Err(_) => "no answer in time".to_owned(),
-        };
-        self.say(fault);
+        let outcome = self.catch_up().await;
+        if outcome.is_ok() {
+            self.heard.mark(since);
+        }
+        self.say(outcome.err().unwrap_or_default());
     }
 
     async fn catch_up(&self) -> Result<(), String> {
-        let said = |cause: StoreError| cause.to_string();
         let known = self.audit.size();
-        let pulse = self.store.pulse().await.map_err(said)?;
+        let pulse = in_time(self.store.pulse()).await?;
         if let Some(last_at) = pulse.head.last_at {
             // What another replica wrote down has been: a clock that is far behind it cannot be right.
             let _ = self.high_water.check(last_at);
         }
         let marks = pulse.marks;
-        // Each on its own: a policy that is not valid here must not keep a lock away.
-        let outcomes = [
-            self.audit.heard(pulse.head, known).await.map_err(said),
-            self.locks.catch_up(marks.locks).await.map_err(said),
-            self.keys.catch_up(marks.keys).await.map_err(|cause| cause.to_string()),
-            self.policies.catch_up(marks.policy).await.map_err(|cause| cause.to_string()),
-            self.break_glass.catch_up(marks.elevations).await.map_err(said),
-        ];
-        outcomes.into_iter().collect()
+        self.keys_mark.send_replace(marks.keys);
+        // Before anything that may take its time: what stops.
+        let locks = in_time(self.locks.catch_up(marks.locks)).await;
+        // Each on its own: a policy that is not valid here must not keep an elevation away.
+        let (log, policies, elevations) = tokio::join!(
+            in_time(self.audit.heard(pulse.head, known)),
+            in_time(self.policies.catch_up(marks.policy)),
+            in_time(self.break_glass.catch_up(marks.elevations)),
+        );
+        [locks, log, policies, elevations].into_iter().collect()
+    }
+
+    /// For ever. A key that cannot be opened here is asked for once for each change of the keys, and by the schedule; a store
+    /// that is away, until it is back.
+    async fn follow_keys(&self) {
+        let (mut marks, mut said) = (self.keys_mark.subscribe(), String::new());
+        loop {
+            let mark = *marks.borrow_and_update();
+            let fault =
+                self.keys.catch_up(mark).await.err().map(|cause| cause.to_string()).unwrap_or_default();
+            if !fault.is_empty() && fault != said {
+                metrics::counter!("tidegate_replica_faults_total").increment(1);
+                tracing::error!(
+                    cause = fault,
+                    "this replica lacks token keys that others have: it is not ready"
+                );
+            }
+            said = fault;
+            let _ = tokio::time::timeout(KEYS_AGAIN, marks.changed()).await;
+        }
     }
 
     fn say(&self, fault: String) {
@@ -110,5 +141,12 @@ impl Replica {
             }
         }
         *last = fault;
+    }
+}
+
+async fn in_time<T, E: Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(outcome) => outcome.map_err(|cause| cause.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
     }
 }

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate::clock::Clock as _;
+use tidegate::entropy::SystemEntropy;
+use tidegate::http::OperatorKey;
+use tidegate::keys::Kek;
 use tidegate::server::Running;
 
 use crate::postgres::Postgres;
@@ -169,5 +173,43 @@ async fn a_broker_that_loses_the_store_is_not_ready_and_recovers_by_itself() {
         .await;
         two.turn();
     }
+    two.stop().await;
+}
+
+/// Whoever holds the key-encryption key in force asks the broker to change over.
+async fn rotate_kek(world: &World) {
+    let kek = Kek::read(&world.folder.path().join("kek")).unwrap();
+    let mut request = world.http.post(world.ops("/keys/rotate-kek"));
+    for (name, value) in OperatorKey::of(&kek).unwrap().sign("POST", "/keys/rotate-kek", world.clock.now()) {
+        request = request.header(name, value);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_lacks_a_key_is_not_ready_and_follows_everything_else() {
+    let mut two = Two::start().await;
+    two.world.stop().await;
+    Kek::create(&two.world.folder.path().join("kek-2"), &SystemEntropy::new()).unwrap();
+    let both = two
+        .world
+        .read("tidegate.toml")
+        .replace("kek_file = \"kek\"", "kek_file = \"kek-2\"\nprevious_kek_file = \"kek\"");
+    two.world.write("tidegate.toml", &both);
+    two.world.run().await;
+    rotate_kek(&two.world).await;
+    two.turn();
+    let ready = async || {
+        let answer = two.world.http.get(two.world.ops("/readyz")).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap())
+    };
+    until(async || Some(ready().await).filter(|(_, said)| said["keys_current"] == false)).await;
+    // What it heard before that is too old by now.
+    two.world.clock.advance(Duration::from_secs(5));
+    let (status, said) =
+        until(async || Some(ready().await).filter(|(_, said)| said["store_heard"] == true)).await;
+    assert_eq!((status, &said["keys_current"]), (503, &false.into()), "{said}");
+    two.world.exchange(&two.world.reusable("billing"), "ledger-api").await.issued();
     two.stop().await;
 }

@@ -57,7 +57,8 @@ impl BreakGlass {
             match self.commit(&current, planned, Under::caller(caller, answer)).await {
                 Ok(approved) => return Ok(Outcome::recorded(self.open_if_due(approved, caller).await)),
                 Err(RecordError::Answered) => return self.answered_meanwhile(caller, answer).await,
-                Err(RecordError::Overtaken(Overtaken::Change)) if tries < MOST_TRIES => {
+                // The lock may be on one of those who approved before: then this approval counts without theirs.
+                Err(RecordError::Overtaken(Overtaken::Change | Overtaken::Lock)) if tries < MOST_TRIES => {
                     tries += 1;
                     current = self.visible(caller, id).await?;
                 }
@@ -77,8 +78,7 @@ impl BreakGlass {
         };
         must_be_an_approver(caller, current)?;
         let about = About::elevation(current, Some(caller.id()));
-        let still_true =
-            self.unlocked(&about, caller).map_err(|refusal| refusal.at_version(current.version))?;
+        self.unlocked(&about, caller).map_err(|refusal| refusal.at_version(current.version))?;
         let duration =
             approve.narrowing.duration.map_or(current.duration(), |cut| cut.min(current.duration()));
         let decided = self.may_with(caller, current, Deed::Approve(duration))?;
@@ -96,6 +96,7 @@ impl BreakGlass {
         if let Some(needed) = bench.approvals_needed(next.duration(), &tally) {
             next.approvals_needed = needed;
         }
+        let still_true = self.lock_guard(&bench.stands_on(&about));
         let planned = Planned::new(Change::Approved, next, caller.at);
         Ok(planned.permitted(decided).noted(approve.comment.clone()).only_if(still_true))
     }

@@ -1,5 +1,6 @@
 //! What the pure machine asks about approvals, answered by today's policies, today's configuration and today's locks.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::breakglass::{Approval, Elevation, Judge, Tally};
 use crate::clock::Moment;
 use crate::grants::Grant;
 use crate::policy::{ActivateProbe, Approvals, ElevationFacts, PersonQuestion, Wish};
-use crate::principal::{Authentication, Person};
+use crate::principal::{Authentication, Person, PrincipalId};
 
 /// The requester as policy is to see them.
 #[derive(Clone, Copy, Debug)]
@@ -35,18 +36,27 @@ pub(super) struct Bench<'a> {
     grant: &'a Arc<Grant>,
     requester: Requester<'a>,
     at: Moment,
+    /// Whose approvals counted. What is decided stands on them: none of them may be locked when it becomes durable.
+    counted: BTreeSet<PrincipalId>,
     /// The policies that said that the approvals suffice.
     pub(super) activated_by: Option<DecisionRecord>,
 }
 
 impl<'a> Bench<'a> {
-    pub(super) const fn new(
+    pub(super) fn new(
         service: &'a BreakGlass,
         grant: &'a Arc<Grant>,
         requester: Requester<'a>,
         at: Moment,
     ) -> Self {
-        Self { service, grant, requester, at, activated_by: None }
+        Self { service, grant, requester, at, counted: BTreeSet::new(), activated_by: None }
+    }
+
+    /// For the commit: who and what `about` says, and everybody whose approval counted.
+    pub(super) fn stands_on(&self, about: &About) -> About {
+        let mut all = about.clone();
+        all.principals.extend(self.counted.iter().cloned());
+        all
     }
 
     /// How many approvals policy wants, these among them.
@@ -90,9 +100,13 @@ impl Judge for Bench<'_> {
             elevation: Some(elevation.id),
         };
         let id = elevation.id.to_string();
-        self.service.services.people.may_approve(&approver.issuer)
+        let counts = self.service.services.people.may_approve(&approver.issuer)
             && !self.service.is_locked(&about, self.at)
-            && self.would_still_be_let(elevation, facts(elevation, &id, self.grant), approval)
+            && self.would_still_be_let(elevation, facts(elevation, &id, self.grant), approval);
+        if counts {
+            self.counted.insert(approver.clone());
+        }
+        counts
     }
 
     fn suffices(&mut self, _elevation: &Elevation, tally: &Tally, duration: Duration) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::commit::{Planned, Under};
+use super::commit::{MOST_TRIES, Planned, Under};
 use super::judge::{Bench, Requester};
 use super::questions::About;
 use super::{BreakGlass, WindowError};
@@ -15,7 +15,7 @@ use crate::grants::Grant;
 use crate::ids::{ElevationId, RequestId, Scope};
 use crate::people::Caller;
 use crate::policy::ElevationUse;
-use crate::principal::{Authentication, Person};
+use crate::principal::{Authentication, Person, PrincipalId};
 use crate::store::ElevationQuery;
 
 /// Open ones of one person for one grant are few; the limits say so.
@@ -45,6 +45,8 @@ pub struct OpenWindow {
     pub elevation: ElevationUse,
     /// Only these scopes; `None` for AWS.
     pub scope: Option<BTreeSet<Scope>>,
+    /// Whose approvals it stands on: the commit must find none of them locked.
+    pub approvers: Vec<PrincipalId>,
 }
 
 /// Why an approved elevation was not activated.
@@ -96,7 +98,8 @@ impl BreakGlass {
         let Window { starts_at, ends_at } = window;
         let elevation =
             ElevationUse { id: open.id, version: open.version, approvals: tally.count(), starts_at, ends_at };
-        Ok(OpenWindow { elevation, scope: open.scope() })
+        let approvers = tally.people().iter().cloned().collect();
+        Ok(OpenWindow { elevation, scope: open.scope(), approvers })
     }
 
     /// The caller's own, whether they name it or not: somebody else's looks like none.
@@ -150,8 +153,25 @@ impl BreakGlass {
         }
     }
 
-    /// Opens an approved window: everything is decided again.
+    /// Opens an approved window: everything is decided again, and once more when the commit meets a lock that was not known
+    /// here. It may be on one of those who approved; whether the others suffice is for policy to say.
     pub(super) async fn activate(
+        &self,
+        approved: &Elevation,
+        requester: Requester<'_>,
+        at: Moment,
+        request_id: Option<RequestId>,
+    ) -> Result<Elevation, NotActivated> {
+        for _ in 1..MOST_TRIES {
+            match self.try_activate(approved, requester, at, request_id).await {
+                Err(NotActivated::Unwritten(RecordError::Overtaken(Overtaken::Lock))) => {}
+                done => return done,
+            }
+        }
+        self.try_activate(approved, requester, at, request_id).await
+    }
+
+    async fn try_activate(
         &self,
         approved: &Elevation,
         requester: Requester<'_>,
@@ -167,7 +187,8 @@ impl BreakGlass {
         let mut bench = Bench::new(self, grant, requester, at);
         let next = approved.activate(at, &mut bench).map_err(NotActivated::Refused)?;
         let opened_at = next.window().map_or(at, |window| window.starts_at);
-        let mut planned = Planned::new(Change::Activated, next, opened_at).only_if(self.lock_guard(&about));
+        let still_true = self.lock_guard(&bench.stands_on(&about));
+        let mut planned = Planned::new(Change::Activated, next, opened_at).only_if(still_true);
         if let Some(decision) = bench.activated_by.take() {
             planned = planned.permitted(decision);
         }

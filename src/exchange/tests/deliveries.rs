@@ -106,7 +106,7 @@ async fn what_policies_permitted_that_went_out_of_force_meanwhile_is_not_deliver
     world.app().await.unwrap();
     let (request, exchange) = (world.workload_asks("cluster", "app", "orders"), &world.exchange);
     let caller = exchange.identify(&request, world.now()).await.unwrap();
-    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let attempt = Attempt { request: &request, caller: &caller, approvers: &[], at: world.now() };
     let target = exchange.resolve(attempt).await.unwrap();
     let permit = exchange.decide(attempt, &target).unwrap();
     let replay = ReplayClaims::of(&caller);
@@ -149,7 +149,7 @@ async fn a_lock_that_comes_at_the_last_moment_stops_the_delivery() {
     world.app().await.unwrap();
     let (request, exchange) = (world.workload_asks("cluster", "app", "orders"), &world.exchange);
     let caller = exchange.identify(&request, world.now()).await.unwrap();
-    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let attempt = Attempt { request: &request, caller: &caller, approvers: &[], at: world.now() };
     exchange.gate(attempt).unwrap();
     let target = exchange.resolve(attempt).await.unwrap();
     let lock = NewLock { target: LockTarget::All, reason: "stop".to_owned(), ttl: None };
@@ -214,7 +214,7 @@ async fn an_issue_that_was_not_recorded_stands_for_nobody() {
     let (sts, world) = world().await;
     let (request, exchange) = (world.workload_asks("cluster", "app", "orders"), &world.exchange);
     let caller = exchange.identify(&request, world.now()).await.unwrap();
-    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let attempt = Attempt { request: &request, caller: &caller, approvers: &[], at: world.now() };
     let target = exchange.resolve(attempt).await.unwrap();
     let permit = exchange.decide(attempt, &target).unwrap();
     let replay = ReplayClaims::of(&caller);
@@ -237,7 +237,7 @@ async fn what_cannot_be_counted_any_more_has_an_entry_each() {
     world.app().await.unwrap();
     let (request, exchange) = (world.workload_asks("cluster", "app", "orders"), &world.exchange);
     let caller = exchange.identify(&request, world.now()).await.unwrap();
-    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let attempt = Attempt { request: &request, caller: &caller, approvers: &[], at: world.now() };
     let target = exchange.resolve(attempt).await.unwrap();
     let delivery = Delivery {
         principal: &caller.principal,

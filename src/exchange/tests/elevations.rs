@@ -21,7 +21,7 @@ fn seconds(count: i64) -> Lifetime {
 async fn while_in_flight(world: &World, happens: impl AsyncFnOnce(&World)) -> Result<Issued, ExchangeError> {
     let (request, exchange): (_, &Exchange) = (world.asks("ann", "repair"), &world.exchange);
     let caller = exchange.identify(&request, world.now()).await.unwrap();
-    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let attempt = Attempt { request: &request, caller: &caller, approvers: &[], at: world.now() };
     let target = exchange.resolve(attempt).await.unwrap();
     happens(world).await;
     let replay = ReplayClaims::of(&caller);
@@ -135,6 +135,25 @@ async fn a_lock_that_came_meanwhile_stops_the_delivery() {
     .await;
     assert_eq!(code(outcome), "locked");
     assert_eq!(code(world.ann(|_| {}).await), "locked");
+}
+
+#[tokio::test]
+async fn a_mint_in_flight_stands_on_no_approval_of_somebody_whom_another_replica_has_locked() {
+    let world = World::start().await;
+    let open = world.elevation(HOUR, None).await;
+    let outcome = while_in_flight(&world, async |world| world.lock_elsewhere("principal:staff|lead").await);
+    assert_eq!(code(outcome.await), "elevation_over");
+    assert_eq!(world.last_entry().await["elevation"], open.id.to_string());
+    assert_eq!(code(world.ann(|_| {}).await), "quorum_lost");
+    assert!(world.entries_of("credential.issued").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_lock_on_somebody_who_approved_nothing_costs_nobody_a_credential() {
+    let world = World::start().await;
+    world.elevation(HOUR, None).await;
+    let outcome = while_in_flight(&world, async |world| world.lock_elsewhere("principal:staff|other").await);
+    outcome.await.unwrap();
 }
 
 #[tokio::test]

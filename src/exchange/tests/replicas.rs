@@ -62,7 +62,7 @@ async fn memory_that_grows_old_between_the_decision_and_the_delivery_is_unavaila
     world.app().await.unwrap();
     let (request, exchange) = (world.workload_asks("cluster", "app", "orders"), &world.exchange);
     let caller = exchange.identify(&request, world.now()).await.unwrap();
-    let attempt = Attempt { request: &request, caller: &caller, at: world.now() };
+    let attempt = Attempt { request: &request, caller: &caller, approvers: &[], at: world.now() };
     let target = exchange.resolve(attempt).await.unwrap();
     let permit = exchange.decide(attempt, &target).unwrap();
     let replay = ReplayClaims::of(&caller);

@@ -25,7 +25,7 @@ use crate::ids::{Audience, ElevationId, GrantName, IssuerName, IssuerUrl, Reques
 use crate::issuance::AwsIssuer;
 use crate::issuance::aws::fixtures;
 use crate::keys::{Kek, KeyRing, SigningAlgorithm, SigningKey, open_or_create_log_signer};
-use crate::locks::service::LockBook;
+use crate::locks::service::{LockBook, NewLock};
 use crate::people::{Caller, People, TokenFacts};
 use crate::policy::{self, PolicyEngine};
 use crate::principal::{Authentication, Person, PrincipalId};
@@ -49,6 +49,7 @@ pub(super) struct World {
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) locks: Arc<LockBook>,
     pub(super) heard: Arc<Heard>,
+    store: Arc<dyn Store>,
     audit: AuditLog,
     key: TestKey,
     folder: tempfile::TempDir,
@@ -100,7 +101,7 @@ impl World {
         let locks = Arc::new(locks.await.unwrap());
         let high_water = Arc::new(HighWater::new(None, Duration::from_secs(30)));
         let break_glass = Arc::new(BreakGlass::new(BreakGlassServices {
-            store,
+            store: Arc::clone(&store),
             audit: audit.clone(),
             policy: Arc::clone(&policy),
             catalog: Arc::clone(&catalog),
@@ -127,7 +128,7 @@ impl World {
             heard: Arc::clone(&heard),
             break_glass: Arc::clone(&break_glass),
         });
-        Self { heard, clock: manual, exchange, break_glass, policy, locks, audit, key, folder }
+        Self { heard, clock: manual, exchange, break_glass, policy, locks, store, audit, key, folder }
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -208,6 +209,16 @@ impl World {
         let lead = self.caller("staff", "lead");
         let id = asked.elevation.id;
         self.break_glass.approve(&lead, id, Approve::default(), None).await.unwrap().elevation
+    }
+
+    /// Another replica freezes `target`; this one has not heard of it.
+    pub(super) async fn lock_elsewhere(&self, target: &str) {
+        let (clock, entropy) = (Arc::clone(&self.clock) as Arc<dyn Clock>, entropy());
+        let audit = log(&self.store, &clock, &entropy).await;
+        let (policy, catalog) = (Arc::clone(&self.policy), Arc::clone(&self.exchange.services.catalog));
+        let there = LockBook::open(Arc::clone(&self.store), audit, policy, catalog, clock, entropy);
+        let new = NewLock { target: target.parse().unwrap(), reason: "an incident".to_owned(), ttl: None };
+        there.await.unwrap().set(&self.caller("staff", "chief"), new, None).await.unwrap();
     }
 
     pub(super) async fn revoke(&self, id: ElevationId) {

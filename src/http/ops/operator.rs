@@ -118,4 +118,13 @@ mod tests {
             assert_eq!(operators.signed_with(&signed, ROTATE, AT), Some(kek.id()));
         }
     }
+
+    #[test]
+    fn a_key_that_was_replaced_proves_nothing_any_more() {
+        let ring = Arc::new(KekRing::new([kek(1), kek(2)]));
+        let operators = Operators::new(Arc::clone(&ring));
+        ring.retire(kek(1).id());
+        let signed = headers(&OperatorKey::of(&kek(1)).unwrap(), ROTATE);
+        assert_eq!(operators.signed_with(&signed, ROTATE, AT), None);
+    }
 }

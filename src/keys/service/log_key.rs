@@ -58,6 +58,17 @@ pub async fn open_or_create_log_signer(
     }
     // Before the unit of work: AWS KMS may be asked, and nobody shall wait for that.
     let kek = custody.first(clock.now()).await?;
+    make(store, custody, &kek, origin, clock, entropy).await
+}
+
+async fn make(
+    store: &dyn Store,
+    custody: &Custody,
+    kek: &Kek,
+    origin: &str,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<NoteSigner, LogKeyError> {
     let mut work = store.begin().await?;
     let size = work.head().await?.size;
     // Another replica may have begun the same empty store: under the head's lock one of them makes the key.
@@ -69,9 +80,14 @@ pub async fn open_or_create_log_signer(
     if size > 0 {
         return Err(LogKeyError::KeyLost(size));
     }
+    // Nor is it ours any longer when a broker with another KMS key has begun the store meanwhile, and taken ours for a
+    // leftover: sealed under it, the log's key would be lost at the next start.
+    if !custody.is_kept(kek, &work.wrapped_keks().await?) {
+        return Err(CustodyError::Overtaken.into());
+    }
     let private = NoteSigner::generate_pkcs8()?;
     let signer = NoteSigner::from_pkcs8(origin, &private)?;
-    let row = row(&signer, &private, &kek, clock, entropy)?;
+    let row = row(&signer, &private, kek, clock, entropy)?;
     work.put_key(&row).await?;
     work.commit().await?;
     Ok(signer)
@@ -120,4 +136,35 @@ fn row(
         retired_at: None,
         published_until: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{ManualClock, Moment};
+    use crate::custody::stand_in::{KEY, ORIGIN, OTHER_KEY, StandIn, kms};
+    use crate::entropy::SystemEntropy;
+
+    #[tokio::test]
+    async fn a_log_is_not_begun_under_a_key_encryption_key_that_another_broker_has_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            crate::store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
+        let (stand_in, entropy) = (StandIn::start().await, Arc::new(SystemEntropy::new()));
+        let clock = ManualClock::at(Moment::from_unix_seconds(1_800_000_000));
+        let custody = async |arn| {
+            let sources = stand_in.sources(kms(arn), None);
+            Custody::open(Arc::clone(&store), &sources, Arc::clone(&entropy) as _).await.unwrap()
+        };
+        let (a, b) = (custody(KEY).await, custody(OTHER_KEY).await);
+        let kek = a.first(clock.now()).await.unwrap();
+        // Between the two commits of `a`.
+        b.first(clock.now()).await.unwrap();
+        let begun = make(&*store, &a, &kek, ORIGIN, &clock, &*entropy).await;
+        assert!(matches!(begun, Err(LogKeyError::Custody(CustodyError::Overtaken))), "{begun:?}");
+        assert!(store.keys().await.unwrap().is_empty(), "nothing that nobody could open");
+        open_or_create_log_signer(&*store, &b, ORIGIN, &clock, &*entropy).await.unwrap();
+    }
 }

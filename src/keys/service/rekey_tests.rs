@@ -171,6 +171,95 @@ async fn what_was_read_before_another_change_is_not_written_over_it() {
     assert_eq!((house.rows().await, house.audit.size()), (after, size));
 }
 
+impl House {
+    async fn hear(&self, broker: &KeyService) -> Result<(), KeyServiceError> {
+        broker.catch_up(self.store.pulse().await.unwrap().marks.keys).await
+    }
+
+    /// Whoever can write into the store makes it what it was.
+    async fn put_back(&self, rows: &[KeyRow], wrapped: &[WrappedKek]) {
+        let mut unit = self.store.begin().await.unwrap();
+        for row in rows {
+            unit.reseal_key(&row.kid, &row.sealed_private).await.unwrap();
+        }
+        for kek in wrapped {
+            unit.put_wrapped_kek(kek).await.unwrap();
+        }
+        unit.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_key_encryption_key_that_somebody_puts_back_is_refused_by_every_broker_that_runs() {
+    let house = House::begun_with(kms(KEY)).await;
+    let (a, b) = (house.broker(kms(KEY), None).await, house.broker(kms(KEY), None).await);
+    let (rows, wrapped) = (house.rows().await, house.store.wrapped_keks().await.unwrap());
+    let leaked = house.in_force().await;
+    let now = house.rotate_kek(&a).await.unwrap().kek;
+    house.hear(&b).await.unwrap();
+    for broker in [&a, &b] {
+        assert!(broker.custody.ring().get(leaked).is_none(), "it proves nothing to the ops listener");
+    }
+    house.put_back(&rows, &wrapped).await;
+    for broker in [&a, &b] {
+        let refusal = broker.tick(house.clock.now()).await.unwrap_err();
+        assert!(
+            matches!(refusal, KeyServiceError::Custody(CustodyError::Retired(id)) if id == leaked),
+            "{refusal}"
+        );
+        assert_eq!(broker.custody.in_force().unwrap().id(), now);
+        assert!(!broker.ring().is_current());
+        assert!(broker.rotate_now(house.clock.now()).await.is_err(), "nothing is sealed under it again");
+    }
+}
+
+#[tokio::test]
+async fn a_key_under_another_key_encryption_key_than_is_in_force_is_nobodys() {
+    let house = House::begun_with(kms(KEY)).await;
+    let broker = house.broker(kms(KEY), None).await;
+    let wrapped = house.store.wrapped_keks().await.unwrap();
+    let tokens: Vec<KeyRow> =
+        house.rows().await.into_iter().filter(|row| row.purpose == KeyPurpose::Token).collect();
+    house.rotate_kek(&broker).await.unwrap();
+    house.put_back(&tokens, &wrapped).await;
+    // Also by one that has just been started, and could have it opened.
+    let refusal = house.try_broker(kms(KEY), None).await.unwrap_err();
+    assert!(refusal.contains("somebody has put a key into the store"), "{refusal}");
+}
+
+#[tokio::test]
+async fn aws_kms_is_asked_once_for_each_change_and_then_by_the_schedule_alone() {
+    let house = House::begun_with(kms(KEY)).await;
+    let (a, b) = (house.broker(kms(KEY), None).await, house.broker(kms(KEY), None).await);
+    house.rotate_kek(&a).await.unwrap();
+    let calls = house.kms.calls().len();
+    house.kms.say(&[Says::Code(400, "AccessDeniedException"); 2]);
+    assert!(house.hear(&b).await.is_err() && !b.ring().is_current());
+    for _ in 0..9 {
+        house.hear(&b).await.unwrap();
+    }
+    assert_eq!(house.kms.calls().len(), calls + 1);
+    assert!(b.tick(house.clock.now()).await.is_err());
+    house.hear(&b).await.unwrap();
+    b.tick(house.clock.now()).await.unwrap();
+    assert!(b.ring().is_current());
+    assert_eq!(house.kms.calls().len(), calls + 3);
+}
+
+#[tokio::test]
+async fn a_stolen_key_is_gone_also_where_the_one_in_its_place_cannot_be_opened() {
+    let house = House::begun_with(value(1)).await;
+    let (a, behind) = (house.broker(value(2), Some(value(1))).await, house.broker(value(1), None).await);
+    let stolen = house.signer(&behind);
+    house.rotate_kek(&a).await.unwrap();
+    house.clock.advance(Duration::from_secs(1));
+    let at = house.clock.now();
+    a.replace_compromised(at).await.unwrap();
+    assert!(house.hear(&behind).await.is_err());
+    assert!(behind.ring().signer(at).is_none() && behind.ring().published(at).is_empty());
+    assert!(behind.ring().verifier(stolen.as_str(), at).is_none());
+}
+
 #[tokio::test]
 async fn everything_is_sealed_anew_in_one_entry_and_the_old_key_opens_nothing() {
     let house = House::begun_with(value(1)).await;

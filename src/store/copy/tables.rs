@@ -150,10 +150,15 @@ pub(in crate::store) const STATE: &[Table] = &[
     Table { name: "high_water", columns: &[number("id"), number("at")], key: 1 },
 ];
 
-/// What is not copied, because it says nothing: the row that readiness writes, who does what for all at the moment, and what
-/// each database keeps for itself.
-#[cfg(test)]
-pub(in crate::store) const NOT_COPIED: &[&str] = &["probe", "lease", "_sqlx_migrations", "sqlite_sequence"];
+/// What is not copied, because it says nothing: the row that readiness writes, who does what for all at the moment.
+pub(in crate::store) const NOT_COPIED: &[&str] = &["probe", "lease"];
+
+/// Our own word for a table of that name, if it is one of ours.
+pub(in crate::store) fn known(name: &str) -> Option<&'static str> {
+    let copied =
+        [HEAD.name, ENTRIES.name, NODES.name].into_iter().chain(STATE.iter().map(|table| table.name));
+    copied.chain(NOT_COPIED.iter().copied()).find(|known| *known == name)
+}
 
 impl Table {
     /// `a, b, c`.

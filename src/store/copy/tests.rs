@@ -362,7 +362,9 @@ fn found(lines: &str) -> Columns {
             "text" => Some(false),
             _ => None,
         };
-        if !NOT_COPIED.contains(&table) {
+        // What each database keeps for itself is nobody's.
+        let is_theirs = ["_sqlx_migrations", "sqlite_sequence"].contains(&table);
+        if !is_theirs && !NOT_COPIED.contains(&table) {
             found.entry(table.to_owned()).or_default().insert((column.to_owned(), kind));
         }
     }

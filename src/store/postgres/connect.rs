@@ -54,6 +54,10 @@ pub(super) const PATIENT: Limits = Limits {
     ..LIMITS
 };
 
+/// For a question that reads a few rows, on a session that has patience for more. A server that was paused after its greeting
+/// must not hang a start.
+pub(super) const LOOKING: Duration = Duration::from_secs(30);
+
 /// Sets what the session needs and says what the server is, in one round trip.
 /// `synchronous_commit`: whatever the role's or the database's default is, a commit is durable on the server when it is
 /// answered, and on the standbys that `synchronous_standby_names` asks for. The keepalives are the server's: it ends the
@@ -184,6 +188,15 @@ impl Dialer {
         }
         Ok(Server { standbys: text("standbys")?, is_durable })
     }
+}
+
+/// One call on a session beside the pool, bounded on this side too. After an error the session is to be given up.
+pub(super) async fn bounded<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable("PostgreSQL did not answer in time".to_owned());
+    tokio::time::timeout(patience, asked).await.map_err(late)?.map_err(broken)
 }
 
 /// Text without one line end at its end.

@@ -19,7 +19,7 @@ const RESEAL: &str = "UPDATE signing_key SET sealed_private = $2 WHERE kid = $1"
 
 impl CustodyStore for PostgresStore {
     fn wrapped_keks(&self) -> BoxFuture<'_, Result<Vec<WrappedKek>, StoreError>> {
-        Box::pin(async { self.pool.read(|| sqlx::query(WRAPPED)).await?.iter().map(wrapped_kek).collect() })
+        Box::pin(async { self.pool.follow(|| sqlx::query(WRAPPED)).await?.iter().map(wrapped_kek).collect() })
     }
 }
 

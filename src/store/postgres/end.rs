@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::connect::{Dialer, Limits, PATIENT};
+use super::connect::{Dialer, LOOKING, Limits, PATIENT, bounded};
 use super::rows::{broken, only};
 use super::schema;
 use crate::store::StoreError;
@@ -35,37 +35,63 @@ const LAST_MESSAGE: &str =
 /// One database.
 pub(in crate::store) struct PostgresEnd {
     connection: PgConnection,
+    /// For each call: a server that hangs at one end must not hold the other for ever.
+    patience: Duration,
 }
 
 impl PostgresEnd {
-    /// A source must be as this program would make it. A target is made so.
+    /// A source must be as this program would make it. A target is made so, when nobody uses it.
     pub(in crate::store) async fn open(settings: PostgresSettings, side: Side) -> Result<Self, StoreError> {
+        Self::open_within(settings, side, COPYING).await
+    }
+
+    pub(super) async fn open_within(
+        settings: PostgresSettings,
+        side: Side,
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
         let place = format!("{}/{}", settings.host, settings.database);
-        if side == Side::Target {
-            schema::migrate(settings.clone()).await?;
-        }
-        let (mut connection, _) = Dialer::new(settings, COPYING).connect().await?;
-        must_be_alone(&mut connection, &place).await?;
+        let (connection, _) = Dialer::new(settings.clone(), limits).connect().await?;
+        let mut end = Self { connection, patience: limits.call };
+        end.must_be_alone(&place).await?;
         if side == Side::Source {
-            schema::state(&mut connection).await?.must_be_current(&place)?;
-            sqlx::raw_sql(HOLD).execute(&mut connection).await.map_err(broken)?;
+            schema::looked(&mut end.connection, end.patience.min(LOOKING)).await?.must_be_current(&place)?;
+            end.run(HOLD.to_owned()).await?;
         } else {
-            let alone: bool = sqlx::query_scalar(ALONE).fetch_one(&mut connection).await.map_err(broken)?;
-            if !alone {
+            let alone = sqlx::query_scalar(ALONE).fetch_one(&mut end.connection);
+            if !bounded::<bool>(end.patience, alone).await? {
                 return Err(StoreError::Refused(format!("another copy into `{place}` is under way")));
             }
+            schema::migrate(settings).await?;
         }
-        Ok(Self { connection })
+        Ok(end)
+    }
+
+    /// Sessions that have just been closed, our own among them, need a moment.
+    async fn must_be_alone(&mut self, place: &str) -> Result<(), StoreError> {
+        let mut others: i64 = 0;
+        for _ in 0..LOOKS {
+            let asked = sqlx::query_scalar(OTHERS).fetch_one(&mut self.connection);
+            others = bounded(self.patience, asked).await?;
+            if others == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Err(StoreError::Refused(format!(
+            "`{place}` is in use: brokers or commands have {others} connections to it; stop them first"
+        )))
     }
 
     async fn read(&mut self, table: &Table, text: String, bound: &[Value]) -> Result<Vec<Row>, StoreError> {
         let query = bind(sqlx::query(AssertSqlSafe(text)), bound);
-        let found = query.fetch_all(&mut self.connection).await.map_err(broken)?;
+        let found = bounded(self.patience, query.fetch_all(&mut self.connection)).await?;
         found.iter().map(|row| read_row(table, row)).collect()
     }
 
     async fn run(&mut self, text: String) -> Result<(), StoreError> {
-        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut self.connection).await.map(drop).map_err(broken)
+        let asked = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut self.connection);
+        bounded(self.patience, asked).await.map(drop)
     }
 
     /// `COPY`: the server reads each column in its own type, and the rows are on their way while the last ones are written.
@@ -75,9 +101,13 @@ impl PostgresEnd {
         for row in rows {
             write_row(&mut text, row);
         }
-        let mut copying = self.connection.copy_in_raw(&statement).await.map_err(broken)?;
-        copying.send(text.into_bytes()).await.map_err(broken)?;
-        copying.finish().await.map(drop).map_err(broken)
+        let connection = &mut self.connection;
+        let copied = async {
+            let mut copying = connection.copy_in_raw(&statement).await?;
+            copying.send(text.into_bytes()).await?;
+            copying.finish().await.map(drop)
+        };
+        bounded(self.patience, copied).await
     }
 
     async fn crown(&mut self, head: &Row, last_message: i64) -> Result<(), StoreError> {
@@ -117,8 +147,8 @@ impl End for PostgresEnd {
 
     fn last_message(&mut self) -> BoxFuture<'_, Result<i64, StoreError>> {
         Box::pin(async {
-            let found = sqlx::query(LAST_MESSAGE).fetch_all(&mut self.connection).await.map_err(broken)?;
-            only(&found)
+            let asked = sqlx::query(LAST_MESSAGE).fetch_all(&mut self.connection);
+            only(&bounded(self.patience, asked).await?)
         })
     }
 
@@ -143,21 +173,6 @@ impl End for PostgresEnd {
 fn order(table: &Table, direction: &str) -> String {
     let column = |column: &Column| format!("{}.{}{direction}", table.name, column.name);
     table.columns.iter().take(table.key).map(column).collect::<Vec<_>>().join(", ")
-}
-
-/// Sessions that have just been closed, our own among them, need a moment.
-async fn must_be_alone(connection: &mut PgConnection, place: &str) -> Result<(), StoreError> {
-    let mut others: i64 = 0;
-    for _ in 0..LOOKS {
-        others = sqlx::query_scalar(OTHERS).fetch_one(&mut *connection).await.map_err(broken)?;
-        if others == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
-    Err(StoreError::Refused(format!(
-        "`{place}` is in use: brokers or commands have {others} connections to it; stop them first"
-    )))
 }
 
 /// Numbers of every width are read as the widest.

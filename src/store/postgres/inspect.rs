@@ -3,9 +3,10 @@
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::connect::{Dialer, PATIENT};
+use super::connect::{Dialer, LOOKING, PATIENT, bounded};
 use super::rows::{broken, only};
 use super::schema;
+use crate::store::copy::tables::known;
 use crate::store::inspect::{Backend, Inspection, LONG, ServerFacts, TableFacts};
 use crate::store::settings::PostgresSettings;
 use crate::store::{StoreError, stored};
@@ -25,7 +26,7 @@ const OPEN_ELEVATIONS: &str = "SELECT count(*) FROM elevation WHERE open";
 pub(in crate::store) async fn inspect(settings: PostgresSettings) -> Result<Inspection, StoreError> {
     let place = format!("{}/{}", settings.host, settings.database);
     let (mut connection, _) = Dialer::new(settings, PATIENT).connect().await?;
-    let said = sqlx::query(SERVER).fetch_one(&mut connection).await.map_err(broken)?;
+    let said = bounded(LOOKING, sqlx::query(SERVER).fetch_one(&mut connection)).await?;
     let schema = schema::state(&mut connection).await?;
     let mut found = Inspection {
         backend: Backend::Postgres(server(place, &said)?),
@@ -37,25 +38,27 @@ pub(in crate::store) async fn inspect(settings: PostgresSettings) -> Result<Insp
     if found.schema.version == 0 {
         return Ok(found);
     }
-    let tables = sqlx::query(TABLES).fetch_all(&mut connection).await.map_err(broken)?;
+    let tables = bounded(LOOKING, sqlx::query(TABLES).fetch_all(&mut connection)).await?;
     for row in &tables {
-        let name: String = row.try_get("name").map_err(broken)?;
-        let rows = if LONG.contains(&name.as_str()) {
+        // Only ours, and by our own names: what else is there may be named so that it says something in SQL, or run
+        // something when it is read.
+        let Some(name) = known(row.try_get("name").map_err(broken)?) else { continue };
+        let rows = if LONG.contains(&name) {
             None
         } else {
-            Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?)
+            Some(count(&mut connection, format!("SELECT count(*) FROM {name}")).await?)
         };
         let bytes = Some(stored::unsigned(row.try_get("bytes").map_err(broken)?)?);
-        found.tables.push(TableFacts { name, rows, bytes });
+        found.tables.push(TableFacts { name: name.to_owned(), rows, bytes });
     }
-    let has_head = sqlx::query(HAS_HEAD).fetch_all(&mut connection).await.map_err(broken)?;
+    let has_head = bounded(LOOKING, sqlx::query(HAS_HEAD).fetch_all(&mut connection)).await?;
     found.has_head = only(&has_head)?;
     found.open_elevations = count(&mut connection, OPEN_ELEVATIONS.to_owned()).await?;
     Ok(found)
 }
 
 async fn count(connection: &mut PgConnection, text: String) -> Result<u64, StoreError> {
-    let found = sqlx::query(AssertSqlSafe(text)).fetch_all(connection).await.map_err(broken)?;
+    let found = bounded(PATIENT.call, sqlx::query(AssertSqlSafe(text)).fetch_all(connection)).await?;
     stored::unsigned(only(&found)?)
 }
 

@@ -136,7 +136,7 @@ impl Store for PostgresStore {
 
     fn keys(&self) -> BoxFuture<'_, Result<Vec<KeyRow>, StoreError>> {
         Box::pin(async {
-            let found = self.pool.read(|| sqlx::query(statements::KEYS)).await?;
+            let found = self.pool.follow(|| sqlx::query(statements::KEYS)).await?;
             found.iter().map(rows::key).collect()
         })
     }

@@ -14,11 +14,14 @@ use super::rows::{broken, is_lost};
 pub(super) type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
 
 /// For what a connection is wanted. Readers never take the turn of a unit of work: many proofs at once must not keep an
-/// exchange from being recorded.
+/// exchange from being recorded. Nor that of whoever asks what other replicas have changed: many of them would make every
+/// replica deaf, and so unready.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lane {
     Read,
     Unit,
+    /// A connection of its own beside [`max_connections`](crate::store::PostgresSettings::max_connections).
+    Follow,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +33,7 @@ struct Inner {
     idle: Mutex<Vec<PgConnection>>,
     readers: Arc<Semaphore>,
     units: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
 }
 
 /// A statement that failed.
@@ -51,7 +55,8 @@ impl Pool {
         let most = dialer.settings().max_connections.max(2) as usize;
         let (units, readers) = (most / 2, most - most / 2);
         let (units, readers) = (Arc::new(Semaphore::new(units)), Arc::new(Semaphore::new(readers)));
-        Self(Arc::new(Inner { dialer, idle: Mutex::default(), readers, units }))
+        let followers = Arc::new(Semaphore::new(1));
+        Self(Arc::new(Inner { dialer, idle: Mutex::default(), readers, units, followers }))
     }
 
     /// A connection, new or used before, when there is a turn.
@@ -59,6 +64,7 @@ impl Pool {
         let turns = match lane {
             Lane::Read => &self.0.readers,
             Lane::Unit => &self.0.units,
+            Lane::Follow => &self.0.followers,
         };
         let turn = tokio::time::timeout(self.0.dialer.limits().acquire, Arc::clone(turns).acquire_owned());
         let busy = |_| StoreError::Unavailable("every connection was busy".to_owned());
@@ -92,7 +98,16 @@ impl Pool {
     /// Reads. What a connection that had waited was lost for is asked once more on a new one: the server was restarted
     /// meanwhile, or ended it.
     pub(super) async fn read(&self, query: impl Fn() -> Query) -> Result<Vec<PgRow>, StoreError> {
-        let mut lease = self.lease(Lane::Read).await?;
+        self.read_in(Lane::Read, query).await
+    }
+
+    /// The same for what other replicas have changed.
+    pub(super) async fn follow(&self, query: impl Fn() -> Query) -> Result<Vec<PgRow>, StoreError> {
+        self.read_in(Lane::Follow, query).await
+    }
+
+    async fn read_in(&self, lane: Lane, query: impl Fn() -> Query) -> Result<Vec<PgRow>, StoreError> {
+        let mut lease = self.lease(lane).await?;
         match lease.fetch(query()).await {
             Err(failure) if lease.is_worth_another(&failure) => {
                 lease.reconnect().await?;

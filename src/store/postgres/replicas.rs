@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::PostgresStore;
 use super::breakglass::LOCKS;
-use super::connect::Dialer;
+use super::connect::{Dialer, bounded};
 use super::rows::{self, broken};
 use super::statements;
 use super::unit::PostgresUnit;
@@ -49,9 +49,10 @@ pub(super) async fn listen(dialer: Dialer, news: Arc<News>) {
 async fn listen_once(dialer: &Dialer, news: &News) -> Result<(), StoreError> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(dialer.limits().connect);
     let pool = pool.connect_with(dialer.options().await?).await.map_err(broken)?;
-    let mut listener = PgListener::connect_with(&pool).await.map_err(broken)?;
+    let call = dialer.limits().call;
+    let mut listener = bounded(call, PgListener::connect_with(&pool)).await?;
     listener.eager_reconnect(false);
-    listener.listen(CHANNEL).await.map_err(broken)?;
+    bounded(call, listener.listen(CHANNEL)).await?;
     // Something may have been said before.
     news.0.notify_one();
     loop {
@@ -60,11 +61,7 @@ async fn listen_once(dialer: &Dialer, news: &News) -> Result<(), StoreError> {
             // It would connect by itself, with the password that it was given.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(broken(error)),
-            Err(_) => {
-                let asked = sqlx::query("SELECT 1").execute(&mut listener);
-                let late = |_| StoreError::Unavailable("PostgreSQL did not answer in time".to_owned());
-                tokio::time::timeout(dialer.limits().call, asked).await.map_err(late)?.map_err(broken)?;
-            }
+            Err(_) => drop(bounded(call, sqlx::query("SELECT 1").execute(&mut listener)).await?),
         }
     }
 }
@@ -98,7 +95,7 @@ impl ReplicaStore for PostgresStore {
 
     fn pulse(&self) -> BoxFuture<'_, Result<Pulse, StoreError>> {
         Box::pin(async {
-            let found = self.pool.read(|| sqlx::query(statements::HEAD)).await?;
+            let found = self.pool.follow(|| sqlx::query(statements::HEAD)).await?;
             let row = found.first().ok_or_else(stored::no_head)?;
             Ok(Pulse { head: rows::head(row)?, marks: rows::marks(row)? })
         })
@@ -114,7 +111,7 @@ impl ReplicaStore for PostgresStore {
 
     fn policy_set(&self, digest: Fingerprint) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
         Box::pin(async move {
-            let found = self.pool.read(|| sqlx::query(POLICY_SET).bind(digest.as_bytes().to_vec())).await?;
+            let found = self.pool.follow(|| sqlx::query(POLICY_SET).bind(digest.as_bytes().to_vec())).await?;
             found.first().map(|row| row.try_get("text").map_err(broken)).transpose()
         })
     }

@@ -2,12 +2,14 @@
 //!
 //! How replicas of two versions serve side by side is said in `store/schema.rs`.
 
+use std::time::Duration;
+
 use sqlx::migrate::{MigrateError, Migration};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
 use super::StoreError;
-use super::connect::{Dialer, LIMITS, PATIENT};
+use super::connect::{Dialer, LIMITS, LOOKING, PATIENT, bounded};
 use super::rows::broken;
 use crate::store::schema::{self, Applied, SchemaState, migration};
 use crate::store::settings::PostgresSettings;
@@ -26,8 +28,10 @@ pub(in crate::store) async fn migrate(settings: PostgresSettings) -> Result<Sche
     if !before.is_current() {
         // `run` takes anything that can be acquired, which keeps this future from being `Send`. It takes an advisory lock
         // first and looks again: who comes second finds nothing to do.
-        let done = schema::migrator(migrations()).run_direct(None, &mut connection, false).await;
-        done.map_err(refused)?;
+        let migrator = schema::migrator(migrations());
+        let done = tokio::time::timeout(PATIENT.call, migrator.run_direct(None, &mut connection, false));
+        let late = |_| StoreError::Unavailable("the schema was not brought up to date in time".to_owned());
+        done.await.map_err(late)?.map_err(refused)?;
     }
     Ok(before)
 }
@@ -46,9 +50,16 @@ pub(super) async fn must_be_there(settings: &PostgresSettings) -> Result<(), Sto
 
 /// What is applied and what is missing.
 pub(super) async fn state(connection: &mut PgConnection) -> Result<SchemaState, StoreError> {
-    let is_there: bool = sqlx::query_scalar(IS_THERE).fetch_one(&mut *connection).await.map_err(broken)?;
+    looked(connection, LOOKING).await
+}
+
+pub(super) async fn looked(
+    connection: &mut PgConnection,
+    patience: Duration,
+) -> Result<SchemaState, StoreError> {
+    let is_there: bool = bounded(patience, sqlx::query_scalar(IS_THERE).fetch_one(&mut *connection)).await?;
     let found = if is_there {
-        sqlx::query(schema::APPLIED).fetch_all(connection).await.map_err(broken)?
+        bounded(patience, sqlx::query(schema::APPLIED).fetch_all(connection)).await?
     } else {
         Vec::new()
     };

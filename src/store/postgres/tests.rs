@@ -1,6 +1,7 @@
 //! What only a server can suffer; the rest is in the conformance suite.
 
 mod access;
+mod beside;
 mod damage;
 mod outage;
 mod races;

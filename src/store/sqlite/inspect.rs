@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use super::files::{FileIdentity, ProcessLock};
 use super::rows::broken;
 use super::{options, schema};
+use crate::store::copy::tables::known;
 use crate::store::inspect::{Backend, Inspection, LONG, TableFacts};
 use crate::store::{SchemaState, StoreError, stored};
 
@@ -31,13 +32,14 @@ pub(in crate::store) async fn inspect(path: &Path) -> Result<Inspection, StoreEr
         return Ok(found);
     }
     let names: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.map_err(broken)?;
-    for name in names {
-        let rows = if LONG.contains(&name.as_str()) {
+    // Only ours: a file that somebody else has written may hold tables that run something when they are read.
+    for name in names.iter().filter_map(|name| known(name)) {
+        let rows = if LONG.contains(&name) {
             None
         } else {
-            Some(count(&mut connection, format!("SELECT count(*) FROM \"{name}\"")).await?)
+            Some(count(&mut connection, format!("SELECT count(*) FROM {name}")).await?)
         };
-        found.tables.push(TableFacts { name, rows, bytes: None });
+        found.tables.push(TableFacts { name: name.to_owned(), rows, bytes: None });
     }
     found.has_head = sqlx::query_scalar(HAS_HEAD).fetch_one(&mut connection).await.map_err(broken)?;
     found.open_elevations = count(&mut connection, OPEN_ELEVATIONS.to_owned()).await?;

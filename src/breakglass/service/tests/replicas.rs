@@ -6,7 +6,9 @@ use super::cloud::start;
 use super::world::*;
 use crate::audit::tests::Bench;
 use crate::breakglass::StateName;
+use crate::breakglass::service::{NewRequest, WindowError};
 use crate::issuance::aws::end_sessions_tests::FakeIam;
+use crate::locks::service::NewLock;
 
 impl World {
     /// How often the log tells this.
@@ -21,6 +23,60 @@ impl World {
     async fn messages(&self) -> u64 {
         self.store.waiting_messages().await.unwrap()
     }
+}
+
+/// A lock that another replica sets; the one of `world` has not heard of it.
+async fn lock_elsewhere(world: &World, target: &str) {
+    let elsewhere = world.beside(None).await;
+    let new = NewLock { target: target.parse().unwrap(), reason: "an incident".to_owned(), ttl: None };
+    elsewhere.services.locks.set(&world.caller("customer|olga"), new, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_window_opens_on_an_approval_of_somebody_whom_another_replica_has_locked() {
+    for target in ["principal:customer|bob", "issuer:customer"] {
+        let world = World::new().await;
+        let start = world.now().plus(10 * MINUTE);
+        let waiting = world.approved(NewRequest { not_before: Some(start), ..new() }).await;
+        world.bench.clock.set(start);
+        lock_elsewhere(&world, target).await;
+        assert_eq!(world.window(None).await, Err(WindowError::QuorumLost(waiting.id)), "{target}");
+        world.glass.sweep().await;
+        assert_eq!(world.state(waiting.id).await, StateName::Approved);
+        assert_eq!(world.times("activated").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_approval_does_not_count_with_one_of_somebody_whom_another_replica_has_locked() {
+    let world = World::new().await;
+    let id = world.request().await.id;
+    world.approve(&world.bob(), id).await.unwrap();
+    lock_elsewhere(&world, "principal:customer|bob").await;
+    let after = world.approve(&world.cyd(), id).await.unwrap().elevation;
+    assert_eq!((after.state_name(), after.approvals.len()), (StateName::Requested, 2));
+    assert_eq!(world.times("approved").await, 2, "what counts for nothing is not written twice");
+    let opened = world.approve(&world.caller("customer|fay"), id).await.unwrap().elevation;
+    assert_eq!(opened.state_name(), StateName::Active, "two are left");
+}
+
+#[tokio::test]
+async fn without_an_approver_who_was_locked_elsewhere_the_others_may_suffice() {
+    let world = World::new().await;
+    let three = POLICY.replace("context.approvals.count >= 2", "context.approvals.count >= 3");
+    world.set_policy(&three);
+    let start = world.now().plus(10 * MINUTE);
+    let id = world.approved(NewRequest { not_before: Some(start), ..new() }).await.id;
+    world.approve(&world.caller("customer|fay"), id).await.unwrap();
+    world.set_policy(POLICY);
+    world.bench.clock.set(start);
+    lock_elsewhere(&world, "principal:customer|bob").await;
+    let window = world.window(None).await.unwrap();
+    assert_eq!((window.elevation.approvals, window.approvers), (2, vec![id_of("cyd"), id_of("fay")]));
+}
+
+fn id_of(subject: &str) -> crate::principal::PrincipalId {
+    id("customer", subject)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -100,7 +100,7 @@ impl Scene {
             clock: Arc::clone(&bench.clock) as _,
             entropy: Arc::new(SystemEntropy::new()),
         };
-        let settings = ShadowSettings::of_folder(next, log_per_hour);
+        let settings = ShadowSettings { dir: next, log_per_hour };
         let shadow = Arc::new(Shadow::beside(&engine, settings, services));
         Self { bench, catalog, engine, log, shadow }
     }

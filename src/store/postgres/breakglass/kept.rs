@@ -45,7 +45,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn list_locks(&self) -> Result<Vec<Lock>, StoreError> {
-        self.pool.read(|| sqlx::query(LOCKS)).await?.iter().map(rows::lock).collect()
+        self.pool.follow(|| sqlx::query(LOCKS)).await?.iter().map(rows::lock).collect()
     }
 
     pub(super) async fn has_revoked(&self, jti: String) -> Result<bool, StoreError> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::store::ReplayClaim;
+use crate::store::{BreakGlassStore as _, CustodyStore as _, ReplayClaim, ReplicaStore as _};
 
 /// Longer than any of [`SHORT`] together, much shorter than for ever.
 const BOUND: Duration = Duration::from_secs(10);
 
-async fn in_time<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, what).await.expect("it has a deadline")
 }
 
@@ -125,6 +125,25 @@ async fn readers_never_take_the_turn_of_a_unit_of_work() {
     assert_eq!(store.head().await.unwrap().size, 1);
     let count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tidegate'";
     assert_eq!(server.sql("postgres", count), "2");
+}
+
+#[tokio::test]
+async fn what_a_replica_follows_by_waits_for_no_reader() {
+    let server = Postgres::start();
+    let database = server.database();
+    let settings =
+        crate::store::PostgresSettings { max_connections: 2, ..server.postgres_settings(&database) };
+    schema::migrate(settings.clone()).await.unwrap();
+    let store = PostgresStore::with_limits(settings, SHORT).await.unwrap();
+    let _reading = store.pool.lease(Lane::Read).await.unwrap();
+    let _writing = store.pool.lease(Lane::Unit).await.unwrap();
+    is_unavailable(in_time(store.head()).await);
+    assert_eq!(store.pulse().await.unwrap().head.size, 0);
+    assert!(store.locks().await.unwrap().is_empty() && store.keys().await.unwrap().is_empty());
+    assert!(store.wrapped_keks().await.unwrap().is_empty());
+    assert_eq!(store.policy_set(crate::secret::Fingerprint::of(b"none")).await.unwrap(), None);
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tidegate'";
+    assert_eq!(server.sql("postgres", count), "3", "one more than the pool's, however much is asked");
 }
 
 #[tokio::test]
