@@ -379,5 +379,5 @@ fn is_one_address(network: &str) -> bool {
 
 /// From 1970 to the last moment that the broker can write.
 fn date(what: &str) -> String {
-    format!("{what} >= datetime(\"1970-01-01\") && {what} < datetime(\"9999-12-30T22:00:01Z\")")
+    format!("{what} >= datetime(\"1970-01-01\") && {what} <= datetime(\"9999-12-30T22:00:00Z\")")
 }
