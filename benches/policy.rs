@@ -102,7 +102,7 @@ fn run(clock: &SystemClock, dir: &Path, candidates: usize, others: usize, rich: 
     }
     let catalog = Catalog::new(grants)?;
     let start = cpu(clock);
-    let engine = PolicyEngine::load(&Settings { dir: dir.to_owned() }, &catalog)?;
+    let engine = PolicyEngine::load(&Settings::of_folder(dir.to_owned()), &catalog)?;
     let load = cpu(clock).saturating_sub(start);
 
     let (principal, at) = (caller()?, Moment::from_unix_millis(1_795_363_392_250));

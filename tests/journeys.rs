@@ -46,5 +46,6 @@ mod journeys {
     mod store_moves;
     mod stranger;
     mod token_exchange_clients;
+    mod vendor_bundle;
     mod workload_to_jwt;
 }

@@ -124,6 +124,8 @@ async fn obey(running: &Running) {
         }
     });
     while heard.recv().await.is_some() {
+        // What was said meanwhile is said with it.
+        while heard.try_recv().is_ok() {}
         running.reload().await;
     }
 }

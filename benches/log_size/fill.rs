@@ -29,6 +29,8 @@ pub fn event(number: u64) -> Event {
         token: TokenRecord { sha256: mark("token"), issued_at: at, expires_at: at },
         policy: PolicyRecord {
             digest: mark("policies"),
+            customer: mark("customer"),
+            vendor: Some(mark("vendor")),
             decided_by: vec!["customer/main.cedar#billing-reads-the-ledger".to_owned()],
         },
         facts: facts(number, at),

@@ -99,7 +99,7 @@ async fn log(folder: &Path, digest: PolicyDigest) -> (std::path::PathBuf, String
             std::fs::write(file, log.tile(&path).await.expect("a tile").expect("a tile")).expect("a file");
         }
     }
-    std::fs::write(mirror.join("checkpoint"), log.checkpoint()).expect("a file");
+    std::fs::write(mirror.join("checkpoint"), log.checkpoint().await.expect("a checkpoint")).expect("a file");
     (mirror, log.verifier_key())
 }
 
@@ -120,7 +120,12 @@ fn event(number: u64, by: PolicyDigest) -> Event {
         unreachable!("what is filled in was issued")
     };
     if number % 10 != 9 {
-        let policy = PolicyRecord { digest: by, decided_by: vec!["customer/a.cedar#billing".to_owned()] };
+        let policy = PolicyRecord {
+            digest: by,
+            customer: by,
+            vendor: None,
+            decided_by: vec!["customer/a.cedar#billing".to_owned()],
+        };
         return Event::CredentialIssued {
             principal,
             actor,

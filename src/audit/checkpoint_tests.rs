@@ -19,7 +19,7 @@ fn a_changed_note_is_refused() {
     let signer = signer();
     let (note, key) = (checkpoint().sign(&signer), key_of(&signer));
     assert_eq!(Checkpoint::open(&note, &key), Ok(checkpoint()));
-    let bad = NoteError::BadSignature("log.example/t".into());
+    let bad: NoteError = NoteFault::BadSignature("log.example/t".into()).into();
     assert_eq!(Checkpoint::open(&note.replace("70000", "70001"), &key), Err(bad));
 }
 
@@ -31,11 +31,11 @@ fn unknown_signatures_are_ignored_but_a_failing_known_one_rejects() {
     let foreign = checkpoint().sign(&other);
     let foreign_line = foreign.rsplit_once("\n\n").unwrap().1;
     assert_eq!(Checkpoint::open(&format!("{note}{foreign_line}"), &key), Ok(checkpoint()));
-    assert_eq!(Checkpoint::open(&foreign, &key), Err(NoteError::Unsigned("log.example/t".into())));
+    assert_eq!(Checkpoint::open(&foreign, &key), Err(NoteFault::Unsigned("log.example/t".into()).into()));
     let twisted = Checkpoint { size: 1, ..checkpoint() }.sign(&ours);
     let twisted_line = twisted.rsplit_once("\n\n").unwrap().1;
     let both = Checkpoint::open(&format!("{note}{twisted_line}"), &key);
-    assert_eq!(both, Err(NoteError::BadSignature("log.example/t".into())));
+    assert_eq!(both, Err(NoteFault::BadSignature("log.example/t".into()).into()));
 }
 
 #[test]
@@ -54,7 +54,10 @@ fn malformed_notes_are_refused_whoever_signed_them() {
         format!("{note}\u{2014} a+b AAAAAAAA\n"),
         format!("{note}\u{2014} x AAAA\n"),
     ] {
-        assert!(matches!(Checkpoint::open(&bad, &key), Err(NoteError::Malformed(_))), "{bad:?}");
+        assert!(
+            matches!(Checkpoint::open(&bad, &key), Err(NoteError::Note(NoteFault::Malformed(_)))),
+            "{bad:?}"
+        );
     }
     for text in
         ["log.example/t\n1\n", "log.example/t\n01\nAAAA\n", "log.example/t\n1\nAAAA\n", "x\n\n1\n", "\n"]
@@ -62,7 +65,10 @@ fn malformed_notes_are_refused_whoever_signed_them() {
         let mut blob = signer.key_id().to_vec();
         blob.extend_from_slice(&signer.sign(text.as_bytes()));
         let note = format!("{text}\n\u{2014} log.example/t {}\n", BASE64.encode(blob));
-        assert!(matches!(Checkpoint::open(&note, &key), Err(NoteError::Malformed(_))), "{text:?}");
+        assert!(
+            matches!(Checkpoint::open(&note, &key), Err(NoteError::Note(NoteFault::Malformed(_)))),
+            "{text:?}"
+        );
     }
 }
 

@@ -55,8 +55,42 @@ pub struct TokenRecord {
 pub struct PolicyRecord {
     /// Digest of both policy sets.
     pub digest: Fingerprint,
+    /// Digest of the customer's.
+    pub customer: Fingerprint,
+    /// Digest of the vendor's; absent when the customer's alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<Fingerprint>,
     /// Ids of the deciding policies.
     pub decided_by: Vec<String>,
+}
+
+/// The vendor's policies as one signed file.
+#[derive(Clone, Debug, Serialize)]
+pub struct BundleRecord {
+    /// The vendor's name for it.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// `name+hex8(key id)` of the key that signed it.
+    pub key: String,
+}
+
+/// Which policies took effect.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyLoadedRecord {
+    /// Digest of both policy sets.
+    pub digest: Fingerprint,
+    /// Digest of the customer's.
+    pub customer: Fingerprint,
+    /// Digest of the vendor's; absent when the customer's alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<Fingerprint>,
+    /// SHA-256 of the customer's `entities.json`, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entities: Option<Fingerprint>,
+    /// The vendor's bundle, when the vendor's set came in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleRecord>,
 }
 
 /// What was issued; no secret. The access key id and the `jti` are what other logs join on.
@@ -298,10 +332,7 @@ pub enum Event {
     },
     /// A policy set took effect.
     #[serde(rename = "policy.loaded")]
-    PolicyLoaded {
-        /// Digest of both policy sets.
-        digest: Fingerprint,
-    },
+    PolicyLoaded(Box<PolicyLoadedRecord>),
     /// Policies on trial would have decided otherwise.
     #[serde(rename = "policy.shadow.difference")]
     PolicyShadowDifference(Box<ShadowEntry>),

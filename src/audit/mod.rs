@@ -29,7 +29,8 @@ pub use elevation_event::{
     ApprovalRecord, ElevationEntry, ElevationRecord, ElevationUseRecord, LockEntry, RefusedEntry,
 };
 pub use event::{
-    ActorRecord, CredentialRecord, Event, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord,
+    ActorRecord, BundleRecord, CredentialRecord, Event, GrantRecord, PolicyLoadedRecord, PolicyRecord,
+    PrincipalRecord, TokenRecord,
 };
 pub use facts::{DecisionRecord, FactsRecord};
 pub use reader::ReadError;

@@ -43,6 +43,11 @@ impl Tally {
         u32::try_from(self.people.len()).unwrap_or(u32::MAX)
     }
 
+    /// Who they are.
+    pub fn people(&self) -> &BTreeSet<PrincipalId> {
+        &self.people
+    }
+
     /// Every group of every one of them, with the issuer that named it.
     pub fn groups(&self) -> &BTreeSet<(IssuerName, String)> {
         &self.groups

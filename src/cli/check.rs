@@ -87,7 +87,7 @@ fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
     if let Err(error) = Federation::new(settings.issuers, clock, entropy) {
         faults.push(Shown::of_file(config, error.to_string()));
     }
-    let shadow = settings.shadow.map(|shadow| crate::policy::Settings { dir: shadow.dir });
+    let shadow = settings.shadow.map(|shadow| settings.policy.with_folder(&shadow.dir));
     for policy in std::iter::once(&settings.policy).chain(&shadow) {
         faults.extend(faults_of_policies(policy, &settings.grants));
     }
@@ -96,7 +96,7 @@ fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
 
 fn faults_of_policies(policy: &crate::policy::Settings, grants: &Catalog) -> Vec<Shown> {
     let Err(error) = PolicyEngine::load(policy, grants) else { return Vec::new() };
-    error.faults.iter().map(|fault| Shown::of_policies(&policy.dir, fault)).collect()
+    error.faults.iter().map(|fault| Shown::of_policies(policy, fault)).collect()
 }
 
 fn summary(config: &Path, settings: &Settings) -> String {

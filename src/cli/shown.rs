@@ -64,8 +64,8 @@ impl Shown {
     }
 
     /// A fault of policies that were not loaded.
-    pub(super) fn of_policies(dir: &Path, fault: &crate::policy::Fault) -> Self {
-        let file = dir.join(&fault.file);
+    pub(super) fn of_policies(settings: &crate::policy::Settings, fault: &crate::policy::Fault) -> Self {
+        let file = settings.place_of(&fault.file);
         // The file as it is now: a policy holds no secret.
         let text = fault.line.and_then(|_| std::fs::read_to_string(&file).ok()).unwrap_or_default();
         let excerpt = fault.line.and_then(|line| text.lines().nth(line.checked_sub(1)?)).map(tame);
@@ -73,9 +73,12 @@ impl Shown {
         Self { line, column, excerpt, ..Self::of_file(&file, fault.message.clone()) }
     }
 
-    /// What a lint found. `dir` holds the policies.
-    pub(super) fn of_finding(dir: &Path, finding: &Finding) -> Self {
-        let file = finding.place.as_ref().map_or_else(|| dir.to_owned(), |place| dir.join(&place.file));
+    /// What a lint found. In the policies of `settings`.
+    pub(super) fn of_finding(settings: &crate::policy::Settings, finding: &Finding) -> Self {
+        let file = finding
+            .place
+            .as_ref()
+            .map_or_else(|| settings.dir.clone(), |place| settings.place_of(&place.file));
         let place = finding.place.as_ref();
         Self {
             line: place.and_then(|place| place.line),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::custody::{self, KekSettings};
 use super::secret_source::{SecretSource, secret};
 use super::server::ServerSettings;
+use super::vendor;
 use crate::document::Section;
 use crate::document::quoted;
 use crate::keys::SigningAlgorithm;
@@ -212,7 +213,8 @@ pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> O
         place.fault(key, format!("`{}` is no folder", dir.display()), help);
         return None;
     }
-    Some(PolicySettings { dir })
+    let vendor = section.map_or(Ok(None), vendor::read).ok()?;
+    Some(PolicySettings { vendor, ..PolicySettings::of_folder(dir) })
 }
 
 /// Whether there is such a folder is not asked here: what is tried out must not keep the broker from starting.

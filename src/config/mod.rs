@@ -16,6 +16,7 @@ mod store;
 mod sts;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use std::path::{Path, PathBuf};
 
@@ -141,6 +142,8 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let breakglass = breakglass::read_breakglass(section("breakglass", &shape::BREAKGLASS).as_ref());
     let notify = breakglass::read_hooks(top);
     let clock = breakglass::read_clock(section("clock", &shape::CLOCK).as_ref());
+    let named = issuers.iter().flatten().map(|issuer| issuer.name.clone()).collect();
+    let policy = policy.map(|policy| PolicySettings { issuers: Some(named), ..policy });
     let mut digested: Vec<&[u8]> = vec![text.as_bytes()];
     digested.extend(session_policies.iter().map(String::as_bytes));
     Some(Settings {

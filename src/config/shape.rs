@@ -61,8 +61,21 @@ pub(super) const KEYS: Shape = Shape {
     ],
 };
 pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin", "facts"] };
-pub(super) const POLICY: Shape =
-    Shape { table: "policy", keys: &["dir", "shadow_dir", "shadow_log_per_hour"] };
+pub(super) const POLICY: Shape = Shape {
+    table: "policy",
+    keys: &[
+        "dir",
+        "shadow_dir",
+        "shadow_log_per_hour",
+        "vendor_bundle",
+        "vendor_key",
+        "vendor_key_file",
+        "vendor_bundle_version",
+        "vendor_bundle_version_file",
+        "shadow_dir",
+        "shadow_log_per_hour",
+    ],
+};
 pub(super) const AWS: Shape = Shape {
     table: "aws",
     keys: &[

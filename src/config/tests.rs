@@ -20,6 +20,7 @@ use crate::custody::KekSource;
 use crate::federation::{Algorithm, KeySource, ReplayMode};
 use crate::grants::GrantKind;
 use crate::ids::GrantName;
+use crate::policy::bundle::Pinned;
 
 /// A file that has nothing wrong with it. Tests break one line of it.
 const GOOD: &str = r#"
@@ -292,6 +293,77 @@ fn files_that_are_named_must_be_there() {
         (issuer("jwks_file = \"no-jwks.json\""), "is no JWK set", "RFC 7517"),
         (format!("[policy]\ndir = \"no\"\n{GOOD}"), "policy.dir", "nothing is permitted"),
     ]);
+}
+
+fn bundle(lines: &str) -> String {
+    format!("[policy]\n{lines}\n{GOOD}")
+}
+
+/// Any file will do: whether it is a bundle is for policy to say.
+const BUNDLE: &str = "vendor_bundle = \"orders-read.json\"";
+
+#[test]
+fn a_bundle_is_taken_only_with_a_key_and_a_version() {
+    let (key, file) = ("vendor_key_file = \"kek\"", "vendor_bundle_version_file = \"kek\"");
+    refuses(&[
+        (
+            bundle(&format!("{BUNDLE}\n{key}")),
+            "policy.vendor_bundle: neither `vendor_bundle_version`",
+            "pinned",
+        ),
+        (
+            bundle(&format!("{BUNDLE}\nvendor_bundle_version = 7")),
+            "policy.vendor_bundle: neither `vendor_key`",
+            "",
+        ),
+        (
+            bundle(&format!("{BUNDLE}\n{key}\nvendor_bundle_version = 0")),
+            "policy.vendor_bundle_version",
+            "from 1",
+        ),
+        (
+            bundle(&format!("{BUNDLE}\n{key}\nvendor_bundle_version = \"7@beef\"")),
+            "policy.vendor_bundle_version",
+            "7@",
+        ),
+        (
+            bundle(&format!("{BUNDLE}\n{key}\n{file}\nvendor_bundle_version = 7")),
+            "exclude each other",
+            "one of",
+        ),
+        (bundle(&format!("{BUNDLE}\nvendor_key = \"x\"\n{file}")), "policy.vendor_key", "new-key"),
+        (bundle(&format!("vendor_bundle = \"no.bundle\"\n{key}\n{file}")), "policy.vendor_bundle", ""),
+        (bundle(key), "policy.vendor_key_file: there is no `vendor_bundle`", "leave it out"),
+    ]);
+}
+
+#[test]
+fn a_bundle_is_pinned_by_values_or_by_files() {
+    let folder = folder();
+    let vendor = |text: &str| parse(text, folder.path()).unwrap().policy.vendor;
+    assert_eq!(vendor(GOOD), None);
+    let files = "vendor_key_file = \"kek\"\nvendor_bundle_version_file = \"kek\"";
+    let pin = vendor(&bundle(&format!("{BUNDLE}\n{files}"))).unwrap();
+    assert_eq!(pin.file, folder.path().join("orders-read.json"));
+    assert_eq!(pin.version, Pinned::File(folder.path().join("kek")));
+    let (signer, _) = crate::keys::note::NoteSigner::from_seed("vendor.example", &[1; 32]).unwrap();
+    let digest = "a".repeat(64);
+    for (version, written) in
+        [("7".to_owned(), "7".to_owned()), (format!("7@{digest}"), format!("\"7@{digest}\""))]
+    {
+        let key = format!("vendor_key = \"{}\"", signer.verifier_key());
+        let pin = vendor(&bundle(&format!("{BUNDLE}\n{key}\nvendor_bundle_version = {written}"))).unwrap();
+        assert_eq!(pin.version, Pinned::Value(version.parse().unwrap()));
+        assert_eq!(pin.key, Pinned::Value(signer.verifier_key().parse().unwrap()));
+    }
+}
+
+#[test]
+fn policy_is_told_which_issuers_there_are() {
+    let folder = folder();
+    let settings = parse(GOOD, folder.path()).unwrap();
+    let named = settings.issuers.iter().map(|issuer| issuer.name.clone()).collect();
+    assert_eq!(settings.policy.issuers, Some(named));
 }
 
 #[test]

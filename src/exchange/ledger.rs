@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use super::record::{grant_record, principal_record};
 use crate::audit::{
-    DeliveredCredential, DeliveriesEntry, Effect, Event, GrantRecord, PolicyRecord, PrincipalRecord, Receipt,
-    SourceRecord, Submission,
+    DeliveredCredential, DeliveriesEntry, Effect, Event, GrantRecord, PrincipalRecord, Receipt, SourceRecord,
+    Submission,
 };
 use crate::clock::Moment;
 use crate::ids::RequestId;
-use crate::policy::{Permit, PolicyDigest, PolicyRef};
+use crate::policy::service::record::policy_record;
+use crate::policy::{Permit, PolicyDigests, PolicyRef};
 use crate::principal::Principal;
 use crate::secret::Fingerprint;
 use crate::store::AnswerRow;
@@ -72,7 +73,7 @@ struct Tally {
     leaf_hash: Fingerprint,
     principal: PrincipalRecord,
     grant: GrantRecord,
-    digest: PolicyDigest,
+    digests: PolicyDigests,
     decided_by: BTreeSet<PolicyRef>,
     credential: DeliveredCredential,
     count: u64,
@@ -159,7 +160,7 @@ impl Tally {
             leaf_hash: issue.leaf_hash(),
             principal: principal_record(principal.kind(), principal.id()),
             grant: grant_record(permit.grant()),
-            digest: permit.digest(),
+            digests: permit.digests(),
             decided_by: BTreeSet::new(),
             credential: DeliveredCredential {
                 kind: "aws",
@@ -209,10 +210,7 @@ impl Tally {
         let entry = DeliveriesEntry {
             principal: self.principal,
             grant: self.grant,
-            policy: PolicyRecord {
-                digest: self.digest,
-                decided_by: self.decided_by.iter().map(ToString::to_string).collect(),
-            },
+            policy: policy_record(self.digests, &self.decided_by),
             credential: self.credential,
             count,
             first_at: self.first_at,

@@ -6,8 +6,8 @@ use super::elevation::{Stopped, must_stand, use_record};
 use super::question::{Asked, Denied};
 use super::{Attempt, Caller, Exchange, ExchangeError, Fault, Refusal, TargetRefusal};
 use crate::audit::{
-    CredentialRecord, DecisionRecord, Effect, Event, GrantRecord, Overtaken, PolicyRecord, PrincipalRecord,
-    Receipt, RecordError, Submission, TokenRecord,
+    CredentialRecord, DecisionRecord, Effect, Event, GrantRecord, Overtaken, PrincipalRecord, Receipt,
+    RecordError, Submission, TokenRecord,
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
@@ -15,6 +15,7 @@ use crate::ids::ElevationId;
 use crate::issuance::aws::{Plan, PlanError};
 use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
 use crate::policy::Permit;
+use crate::policy::service::record::policy_record;
 use crate::principal::PrincipalId;
 use crate::store::ReplayClaim;
 
@@ -143,7 +144,7 @@ impl Exchange {
             actor: actor_record(attempt.caller),
             grant: grant_record(permit.grant()),
             token: token_record(&attempt.caller.token),
-            policy: policy_record(permit.digest(), permit.decided_by()),
+            policy: policy_record(permit.digests(), permit.decided_by()),
             facts: Asked::of(permit).facts(attempt),
             credential: credential_record(permit, credential),
             elevation: permit.elevation().map(use_record),
@@ -185,7 +186,7 @@ impl Exchange {
             Stop::Refused(refusal) => (ExchangeError::Refused(refusal), None),
             Stop::Denied(denied) => {
                 let Denied { denial, facts } = *denied;
-                let policy = policy_record(denial.digest, &denial.decided_by);
+                let policy = policy_record(*denial.digests, &denial.decided_by);
                 let refusal = Refusal::Target(TargetRefusal::Denied(denial.reason.to_string()));
                 (refusal.into(), Some(DecisionRecord { policy, facts }))
             }
@@ -266,13 +267,6 @@ pub(super) fn grant_record(grant: &Grant) -> GrantRecord {
 
 fn token_record(token: &VerifiedToken) -> TokenRecord {
     TokenRecord { sha256: token.fingerprint(), issued_at: token.issued_at(), expires_at: token.expires_at() }
-}
-
-fn policy_record(
-    digest: crate::policy::PolicyDigest,
-    decided_by: &[crate::policy::PolicyRef],
-) -> PolicyRecord {
-    PolicyRecord { digest, decided_by: decided_by.iter().map(ToString::to_string).collect() }
 }
 
 fn credential_record(permit: &Permit, credential: &Credential) -> CredentialRecord {

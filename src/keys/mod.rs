@@ -7,7 +7,7 @@ mod jwk;
 mod kek_file;
 mod kek_ring;
 mod key_ring;
-mod note;
+pub mod note;
 pub mod schedule;
 mod seal;
 pub mod service;

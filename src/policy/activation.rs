@@ -1,33 +1,36 @@
 //! How many approvals would open a window: found by asking, because only the policies know.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use cedar_policy_core::ast::{Expr, ExprKind, Literal};
+use cedar_policy::EntityUid;
 
+use super::PolicyEngine;
 use super::engine::Loaded;
 use super::index::Candidates;
 use super::question::{ActivateProbe, Approvals, PersonQuestion, Wish};
+use super::relations::{groups_in, principal_id, token_group};
 use super::schema::Action;
-use super::{PolicyEngine, schema::Vocabulary};
-use crate::grants::Grant;
-use crate::ids::IssuerName;
+use super::sets::PolicySets;
+use crate::ids::{GrantName, IssuerName};
+use crate::principal::PrincipalId;
 
 /// A policy that wants more people than this is met by nobody at night.
 pub(super) const MOST_APPROVALS: u32 = 10;
 
-/// Groups as an approver brings them.
-type Groups = BTreeSet<(IssuerName, String)>;
-
 impl PolicyEngine {
     /// The fewest approvals with which policy could permit `activate`; `None` when not even ten suffice.
     ///
-    /// It is asked with the groups of the approvers so far, and with every group that a policy names beside them: the next
-    /// approver may be in it. So the answer is what could suffice; whether it did is decided when it is reached.
+    /// It is asked with the groups of the approvers so far, and with every group that a policy names beside them, or that
+    /// owns the grant: the next approver may be in it. So the answer is what could suffice; whether it did is decided when
+    /// it is reached.
     pub fn approvals_needed(&self, probe: &ActivateProbe<'_>) -> Option<u32> {
         let live = self.live.load();
-        let hoped: Groups = live.groups_named_for(probe.grant).chain(probe.groups.iter().cloned()).collect();
-        let permitted = |count, groups| live.person(&question(probe, Approvals { count, groups })).is_ok();
-        (1..=MOST_APPROVALS).find(|count| permitted(*count, &hoped) || permitted(*count, probe.groups))
+        let hoped = live.hoped_for(probe);
+        let permitted = |approvals| live.person(&question(probe, approvals)).is_ok();
+        (1..=MOST_APPROVALS).find(|count| {
+            permitted(Approvals { count: *count, people: &hoped.people, groups: &hoped.groups })
+                || permitted(Approvals { count: *count, people: probe.people, groups: probe.groups })
+        })
     }
 }
 
@@ -37,29 +40,48 @@ fn question<'a>(probe: &ActivateProbe<'a>, approvals: Approvals<'a>) -> PersonQu
     PersonQuestion { person, authentication, source_ip, at, wish }
 }
 
-impl Loaded {
-    fn groups_named_for(&self, grant: &Grant) -> impl Iterator<Item = (IssuerName, String)> {
-        let candidates = self.index.about_grant(Action::Activate, &grant.name);
-        candidates.into_iter().flat_map(|candidates| groups_named(candidates, &self.sets.words))
-    }
+/// The approvers so far, and those of whom one may come next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hoped {
+    pub(super) people: BTreeSet<PrincipalId>,
+    pub(super) groups: BTreeSet<(IssuerName, String)>,
 }
 
-/// Every group that the policies name.
-pub(super) fn groups_named(
+/// Whoever brings, or is written down in, a group that matters: one that a policy about opening names, or that owns the
+/// grant. A team that nobody leads to is brought by nobody.
+pub(super) fn hoped(
+    sets: &PolicySets,
     candidates: &Candidates,
-    words: &Vocabulary,
-) -> impl Iterator<Item = (IssuerName, String)> {
-    candidates.set.policies().flat_map(|policy| {
-        let nodes = policy.as_ref().non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
-        nodes.filter_map(|node| group(node.expr_kind(), words)).collect::<Vec<_>>()
-    })
+    grant: &GrantName,
+    requester: &PrincipalId,
+) -> Hoped {
+    let (mut hoped, relations, words) = (Hoped::default(), sets.relations(), &sets.words);
+    let conditions = candidates.set.policies().filter_map(|policy| policy.as_ref().non_scope_constraints());
+    let mut wanted: HashSet<EntityUid> =
+        conditions.flat_map(|condition| groups_in(condition, words)).collect();
+    wanted.extend(relations.owner(grant).cloned());
+    for group in &wanted {
+        let below = relations.below(group);
+        let tokens = std::iter::once(group).chain(below).filter(|uid| *uid.type_name() == words.group);
+        hoped.groups.extend(tokens.filter_map(|uid| {
+            let (issuer, group) = token_group(uid.id().unescaped())?;
+            Some((issuer, group.to_owned()))
+        }));
+        let members = below.iter().filter(|uid| *uid.type_name() == words.person);
+        // One is enough to be in the group, and the requester never approves.
+        hoped.people.extend(members.filter_map(principal_id).find(|id| id != requester));
+    }
+    hoped
 }
 
-/// A name without an issuer's in front is no group that anybody could bring.
-fn group(node: &ExprKind, words: &Vocabulary) -> Option<(IssuerName, String)> {
-    let ExprKind::Lit(Literal::EntityUID(uid)) = node else { return None };
-    let uid = cedar_policy::EntityUid::from(uid.as_ref().clone());
-    let named = (*uid.type_name() == words.group).then(|| uid.id().unescaped().to_owned())?;
-    let (issuer, group) = named.split_once('/')?;
-    Some((IssuerName::new(issuer).ok()?, group.to_owned()))
+impl Loaded {
+    fn hoped_for(&self, probe: &ActivateProbe<'_>) -> Hoped {
+        let candidates = self.index.about_grant(Action::Activate, &probe.grant.name);
+        let mut hoped = candidates.map_or_else(Hoped::default, |candidates| {
+            hoped(&self.sets, candidates, &probe.grant.name, &probe.person.id)
+        });
+        hoped.people.extend(probe.people.iter().cloned());
+        hoped.groups.extend(probe.groups.iter().cloned());
+        hoped
+    }
 }

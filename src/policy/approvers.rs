@@ -18,6 +18,7 @@ use super::engine::Loaded;
 use super::entities::GrantEntity;
 use super::index::Candidates;
 use super::schema::{Action, Vocabulary, uid};
+use super::sets::PolicySets;
 use super::values::{Members, entity};
 use crate::grants::Grant;
 use crate::ids::IssuerName;
@@ -28,9 +29,9 @@ impl PolicyEngine {
     /// elevation for `grant`? `false` only when it is certain that nobody could.
     ///
     /// It sees whom the scopes of `approve` policies leave, that one person needs a permit of every author, forbids that
-    /// hold for all of an issuer, and conditions as far as they read `resource.grant` and `principal.issuer`. It cannot
-    /// see who is in a group today (an empty group looks like a full one; one of a barred issuer does not), nor what
-    /// other conditions will say. `true` promises nothing.
+    /// hold for all of an issuer, conditions as far as they read `resource.grant` and `principal.issuer`, and who is written
+    /// down in which team. It cannot see who is in a token's group today (an empty group looks like a full one; one of a
+    /// barred issuer does not), nor what other conditions will say. `true` promises nothing.
     pub fn could_anyone_approve(
         &self,
         grant: &Arc<Grant>,
@@ -43,43 +44,44 @@ impl PolicyEngine {
             return false;
         };
         let requester = uid(&live.sets.words.person, &requester.to_string());
-        let mut approvers =
-            approving.iter().flat_map(|issuer| approvers(issuer, candidates, &live.sets.words));
+        let mut approvers = approving.iter().flat_map(|issuer| live.approvers(issuer, candidates));
         approvers
             .any(|approver| approver.uid != requester && live.could_approve(&approver, facts, candidates))
     }
 }
 
-/// Somebody who might approve: one whom a policy names, or anybody else of an issuer.
+/// Somebody who might approve: one whom a policy names or a team has, or anybody else of an issuer.
 struct Approver<'a> {
     issuer: &'a IssuerName,
     uid: EntityUid,
 }
 
-fn approvers<'a>(issuer: &'a IssuerName, candidates: &Candidates, words: &Vocabulary) -> Vec<Approver<'a>> {
-    let prefix = format!("{issuer}|");
-    let named = candidates.set.policies().filter_map(|policy| match policy.principal_constraint() {
-        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            let person = *uid.type_name() == words.person && uid.id().unescaped().starts_with(&prefix);
-            person.then_some(uid)
-        }
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-    });
-    // No subject is empty, so no policy can mean this one.
-    let anybody = uid(&words.person, &prefix);
-    named.chain([anybody]).map(|uid| Approver { issuer, uid }).collect()
-}
-
 impl Loaded {
+    fn approvers<'a>(&self, issuer: &'a IssuerName, candidates: &Candidates) -> Vec<Approver<'a>> {
+        let words = &self.sets.words;
+        let prefix = format!("{issuer}|");
+        let named = candidates.set.policies().filter_map(|policy| match policy.principal_constraint() {
+            PrincipalConstraint::Eq(uid)
+            | PrincipalConstraint::In(uid)
+            | PrincipalConstraint::IsIn(_, uid) => {
+                let person = *uid.type_name() == words.person && uid.id().unescaped().starts_with(&prefix);
+                person.then_some(uid)
+            }
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+        });
+        // No subject is empty, so no policy and no team can mean this one.
+        let anybody = uid(&words.person, &prefix);
+        let members = self.sets.relations().people_of(issuer, words);
+        named.chain(members).chain([anybody]).map(|uid| Approver { issuer, uid }).collect()
+    }
+
     fn could_approve(&self, approver: &Approver<'_>, grant: &GrantEntity, candidates: &Candidates) -> bool {
         // What cannot be built is unknown, not impossible.
         let Some(known) = Known::new(approver, grant, &self.sets.words) else { return true };
         let verdicts: Vec<_> = candidates
             .set
             .policies()
-            .map(|policy| {
-                (policy, both(approver.is_meant(policy, &self.sets.words), known.condition(policy)))
-            })
+            .map(|policy| (policy, both(approver.is_meant(policy, &self.sets), known.condition(policy))))
             .collect();
         let forbidden =
             verdicts.iter().any(|(policy, holds)| policy.effect() == Effect::Forbid && *holds == Some(true));
@@ -110,14 +112,15 @@ fn either(one: Verdict, other: Verdict) -> Verdict {
 
 impl Approver<'_> {
     /// Does the policy's scope mean this person, and an elevation that does not exist yet?
-    fn is_meant(&self, policy: &Policy, words: &Vocabulary) -> Verdict {
+    fn is_meant(&self, policy: &Policy, sets: &PolicySets) -> Verdict {
+        let words = &sets.words;
         let person = match policy.principal_constraint() {
             PrincipalConstraint::Any => Some(true),
             PrincipalConstraint::Is(kind) => Some(kind == words.person),
             PrincipalConstraint::IsIn(kind, _) if kind != words.person => Some(false),
             PrincipalConstraint::Eq(uid)
             | PrincipalConstraint::In(uid)
-            | PrincipalConstraint::IsIn(_, uid) => self.is_in(&uid, words),
+            | PrincipalConstraint::IsIn(_, uid) => self.is_in(&uid, sets),
         };
         let elevation = match policy.resource_constraint() {
             ResourceConstraint::Any | ResourceConstraint::Is(_) => Some(true),
@@ -127,16 +130,19 @@ impl Approver<'_> {
         both(person, elevation)
     }
 
-    /// A group's members come with their tokens; only its issuer is known before.
-    fn is_in(&self, uid: &EntityUid, words: &Vocabulary) -> Verdict {
-        if *uid == self.uid {
+    /// A group's members come with their tokens, or are written down. Of a token's groups only the issuer is known before,
+    /// and which groups they lead to.
+    fn is_in(&self, uid: &EntityUid, sets: &PolicySets) -> Verdict {
+        let relations = sets.relations();
+        if *uid == self.uid || relations.above(&self.uid).contains(uid) {
             return Some(true);
         }
-        let own = || {
-            let group = uid.id().unescaped().strip_prefix(self.issuer.as_str());
-            group.is_some_and(|rest| rest.starts_with('/'))
+        let is_own = |group: &EntityUid| {
+            let rest = group.id().unescaped().strip_prefix(self.issuer.as_str());
+            *group.type_name() == sets.words.group && rest.is_some_and(|rest| rest.starts_with('/'))
         };
-        if *uid.type_name() == words.group && own() { None } else { Some(false) }
+        let own = is_own(uid) || relations.below(uid).iter().any(is_own);
+        if own { None } else { Some(false) }
     }
 }
 

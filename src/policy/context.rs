@@ -1,11 +1,13 @@
 //! The circumstances of a request as Cedar's context.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cedar_policy::{Context, RestrictedExpression as Expr};
+use cedar_policy::{Context, EntityUid, RestrictedExpression as Expr};
 
 use super::question::{Approvals, ElevationUse, IssueQuestion, PersonQuestion, Wish};
 use super::reads::{Part, Reads};
+use super::relations::{Relations, token_group_uid};
 use super::schema::{Vocabulary, uid};
 use super::values::{Members, ValueError, datetime, duration, entity, ip, text, texts};
 use crate::clock::Moment;
@@ -77,6 +79,7 @@ fn elevation_use(elevation: &ElevationUse) -> Result<Expr, ValueError> {
 pub(super) fn person(
     question: &PersonQuestion<'_>,
     words: &Vocabulary,
+    relations: &Relations,
     reads: Reads,
 ) -> Result<Context, ValueError> {
     let mut members = common(question.at, question.source_ip, question.authentication, reads)?;
@@ -86,7 +89,7 @@ pub(super) fn person(
         }
         Wish::Activate { duration: span, approvals: given, .. } => {
             members.put("duration", duration(*span));
-            members.put("approvals", approvals(given, words)?);
+            members.put("approvals", approvals(given, words, relations)?);
         }
         Wish::Revoke { .. }
         | Wish::View { .. }
@@ -97,11 +100,19 @@ pub(super) fn person(
     Context::from_pairs(members.0).map_err(ValueError::of)
 }
 
-fn approvals(given: &Approvals<'_>, words: &Vocabulary) -> Result<Expr, ValueError> {
+/// The groups that their tokens named, those that they are written down in, and all above both.
+fn approvals(given: &Approvals<'_>, words: &Vocabulary, relations: &Relations) -> Result<Expr, ValueError> {
     let mut members = Members::default();
     members.put("count", Expr::new_long(given.count.into()));
-    let groups =
-        given.groups.iter().map(|(issuer, group)| entity(uid(&words.group, &format!("{issuer}/{group}"))));
-    members.put("groups", Expr::new_set(groups));
+    let named = given.groups.iter().map(|(issuer, group)| token_group_uid(issuer, group, words));
+    let mut groups: BTreeSet<EntityUid> = BTreeSet::new();
+    for group in named {
+        groups.extend(relations.above(&group).iter().cloned());
+        groups.insert(group);
+    }
+    for person in given.people {
+        groups.extend(relations.above(&uid(&words.person, &person.to_string())).iter().cloned());
+    }
+    members.put("groups", Expr::new_set(groups.into_iter().map(entity)));
     members.record()
 }

@@ -41,6 +41,17 @@ impl fmt::Display for Author {
 /// Which policy sets decided: one digest over both authors' texts.
 pub type PolicyDigest = Fingerprint;
 
+/// Which policy sets decided, author by author. Small and copied: every decision carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyDigests {
+    /// Over everything.
+    pub both: PolicyDigest,
+    /// Over what the customer wrote, `entities.json` included.
+    pub customer: PolicyDigest,
+    /// Over what the vendor wrote, and the bundle that it came in; `None` when the customer's set alone decides.
+    pub vendor: Option<PolicyDigest>,
+}
+
 /// A policy that took part in a decision, such as `customer/workloads.cedar#orders`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -80,7 +91,7 @@ pub struct Permit {
     pub(super) ttl: Lifetime,
     pub(super) scopes: BTreeSet<Scope>,
     pub(super) decided_by: Vec<PolicyRef>,
-    pub(super) digest: PolicyDigest,
+    pub(super) digests: PolicyDigests,
     pub(super) elevation: Option<ElevationUse>,
 }
 
@@ -117,7 +128,12 @@ impl Permit {
 
     /// The policy sets that decided.
     pub fn digest(&self) -> PolicyDigest {
-        self.digest
+        self.digests.both
+    }
+
+    /// The same, author by author.
+    pub fn digests(&self) -> PolicyDigests {
+        self.digests
     }
 }
 
@@ -125,7 +141,7 @@ impl Permit {
 #[derive(Clone, Debug)]
 pub struct Decided {
     pub(super) decided_by: Vec<PolicyRef>,
-    pub(super) digest: PolicyDigest,
+    pub(super) digests: PolicyDigests,
 }
 
 impl Decided {
@@ -136,7 +152,12 @@ impl Decided {
 
     /// The policy sets that decided.
     pub fn digest(&self) -> PolicyDigest {
-        self.digest
+        self.digests.both
+    }
+
+    /// The same, author by author.
+    pub fn digests(&self) -> PolicyDigests {
+        self.digests
     }
 }
 
@@ -147,8 +168,9 @@ pub struct Denial {
     pub reason: DenialReason,
     /// The forbids that held, or the policies that failed, in the order of their names.
     pub decided_by: Vec<PolicyRef>,
-    /// The policy sets that decided.
-    pub digest: PolicyDigest,
+    /// The policy sets that decided, author by author. In a box: an error that is larger than what it is returned beside
+    /// would cost those who are permitted.
+    pub digests: Box<PolicyDigests>,
 }
 
 /// Why the policy said no. All of it is for the operator and the record; a stranger learns nothing from it.

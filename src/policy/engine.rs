@@ -1,7 +1,6 @@
 //! The live policy sets, and the one function that decides.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::reads::Part;
 use super::schema::Action;
 use super::sets::{PolicySets, Refusal, failed, needs_elevation};
 use super::shadow::{Seen, Watcher};
-use super::source::Sources;
+use super::source::{Origin, Sources};
 use super::texts::PolicyTexts;
 use super::{IssueQuestion, PersonQuestion, Settings};
 use crate::grants::{Catalog, Grant};
@@ -30,7 +29,7 @@ const LONGEST_HOLD_MILLIS: u32 = 100;
 /// The live policy sets. `decide_issue` is lock-free; `reload` swaps only a valid set.
 #[derive(Debug)]
 pub struct PolicyEngine {
-    dir: PathBuf,
+    settings: Settings,
     catalog: Catalog,
     pub(super) live: ArcSwap<Loaded>,
     /// The digest of what is live, for those who wait for another.
@@ -53,33 +52,33 @@ pub(super) struct Loaded {
 impl PolicyEngine {
     /// Reads, strictly validates and indexes the folder for the grants in `catalog`.
     pub fn load(settings: &Settings, catalog: &Catalog) -> Result<Self, LoadError> {
-        let sources = Sources::read(&settings.dir)?;
+        let sources = Sources::gather(settings)?;
         let news = watch::Sender::new(sources.digest());
-        let live = ArcSwap::from_pointee(Loaded::new(&sources, catalog)?);
-        let (dir, catalog) = (settings.dir.clone(), catalog.clone());
-        Ok(Self { dir, catalog, live, news, reloading: Mutex::new(()), watcher: OnceLock::new() })
+        let live = ArcSwap::from_pointee(Loaded::of_own(&sources, settings, catalog)?);
+        let (settings, catalog) = (settings.clone(), catalog.clone());
+        Ok(Self { settings, catalog, live, news, reloading: Mutex::new(()), watcher: OnceLock::new() })
     }
 
     /// Loads again; swaps and returns the new digest only when it is valid and differs; the old set stays on an error.
     pub fn reload(&self) -> Result<Option<PolicyDigest>, LoadError> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let sources = Sources::read(&self.dir)?;
+        let sources = Sources::gather(&self.settings)?;
         let digest = sources.digest();
         if digest == self.digest() {
             return Ok(None);
         }
-        self.put_in_force(Loaded::new(&sources, &self.catalog)?);
+        self.put_in_force(Loaded::of_own(&sources, &self.settings, &self.catalog)?);
         Ok(Some(digest))
     }
 
     /// The texts of the folder, whether or not they are in force.
     pub fn folder(&self) -> Result<PolicyTexts, LoadError> {
-        PolicyTexts::of(&Sources::read(&self.dir)?)
+        PolicyTexts::of(&Sources::gather(&self.settings)?)
     }
 
-    /// Are they valid for this broker?
+    /// Are they valid as this broker's own?
     pub fn check(&self, texts: &PolicyTexts) -> Result<(), LoadError> {
-        Loaded::new(&texts.sources()?, &self.catalog).map(drop)
+        Loaded::of_own(&texts.sources()?, &self.settings, &self.catalog).map(drop)
     }
 
     /// Puts texts in force that another replica read, when they are valid for this broker; else the old ones stay.
@@ -127,6 +126,16 @@ impl PolicyEngine {
         self.live.load().digest()
     }
 
+    /// Where the policies are.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Which policy sets decide now, and what they came in.
+    pub fn origin(&self) -> Origin {
+        self.live.load().sets.origin().clone()
+    }
+
     /// Does any policy that may decide `issue` on this grant read `context.ttl`?
     pub fn reads_ttl(&self, grant: &Grant) -> bool {
         let live = self.live.load();
@@ -152,10 +161,12 @@ impl PolicyEngine {
                 ttl: question.ttl,
                 scopes: question.scopes.clone(),
                 decided_by,
-                digest: live.digest(),
+                digests: live.sets.digests(),
                 elevation: question.elevation,
             }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest() }),
+            Err((reason, decided_by)) => {
+                Err(Denial { reason, decided_by, digests: Box::new(live.sets.digests()) })
+            }
         }
     }
 }
@@ -173,8 +184,10 @@ impl PolicyEngine {
     fn answer_person(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
         let live = self.live.load();
         match live.person(question) {
-            Ok(decided_by) => Ok(Decided { decided_by, digest: live.digest() }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest() }),
+            Ok(decided_by) => Ok(Decided { decided_by, digests: live.sets.digests() }),
+            Err((reason, decided_by)) => {
+                Err(Denial { reason, decided_by, digests: Box::new(live.sets.digests()) })
+            }
         }
     }
 }
@@ -190,10 +203,19 @@ fn let_go(old: &Arc<Loaded>) {
 }
 
 impl Loaded {
+    /// Of this broker's own folder, which must not name what this broker does not know. A replica that is about to learn of
+    /// an issuer or a grant must go on deciding meanwhile: what others published is not held to that.
+    fn of_own(sources: &Sources, settings: &Settings, catalog: &Catalog) -> Result<Self, LoadError> {
+        let loaded = Self::new(sources, catalog)?;
+        loaded.sets.relations().check_known(settings.issuers.as_ref(), catalog)?;
+        Ok(loaded)
+    }
+
     fn new(sources: &Sources, catalog: &Catalog) -> Result<Self, LoadError> {
         let sets = Arc::new(PolicySets::new(sources)?);
         let entity = |grant: &Arc<Grant>| {
-            GrantEntity::new(grant, &sets.words).map(|entity| (grant.name.clone(), (grant.version, entity)))
+            GrantEntity::new(grant, &sets.words, sets.relations())
+                .map(|entity| (grant.name.clone(), (grant.version, entity)))
         };
         Ok(Self {
             index: Index::new(&sets.shelf, sets.policies(), catalog)?,

@@ -8,6 +8,7 @@ use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression as Expr};
 use super::fault::{Fault, LoadError};
 use super::question::ElevationFacts;
 use super::reads::{Part, Reads};
+use super::relations::{Relations, token_group_uid};
 use super::schema::{Vocabulary, uid};
 use super::values::{Members, ValueError, duration, entity, tags, text, texts};
 use crate::grants::Grant;
@@ -20,24 +21,28 @@ use crate::principal::{
 #[derive(Debug)]
 pub(super) struct GrantEntity {
     pub(super) uid: EntityUid,
-    /// The grant and the sets that hold it.
+    /// The grant, the sets that hold it, and the group that owns it.
     pub(super) entities: Entities,
 }
 
 impl GrantEntity {
-    pub(super) fn new(grant: &Grant, words: &Vocabulary) -> Result<Self, LoadError> {
+    pub(super) fn new(grant: &Grant, words: &Vocabulary, relations: &Relations) -> Result<Self, LoadError> {
         let mut members = Members::default();
         members.text("name", grant.name.as_str());
         members.text("kind", grant.kind_name());
         members.put("break_glass", Expr::new_bool(grant.break_glass.is_some()));
         members.optional("account", grant.account());
         members.put("labels", texts(grant.labels.iter().map(String::as_str)));
+        if let Some(owner) = relations.owner(&grant.name) {
+            members.put("owner", entity(owner.clone()));
+        }
         let sets: Vec<EntityUid> = grant.sets.iter().map(|set| uid(&words.grant_set, set)).collect();
         let grant_uid = uid(&words.grant, grant.name.as_str());
         let fault = |error: String| LoadError::from(Fault::of_file(format!("grant `{}`", grant.name), error));
         let built = Entity::new_with_tags(grant_uid.clone(), members.0, sets.clone(), [])
             .map_err(|error| fault(error.to_string()))?;
-        let all = sets.into_iter().map(Entity::with_uid).chain([built]);
+        let groups = relations.group_entities(&grant.name);
+        let all = sets.into_iter().map(Entity::with_uid).chain(groups).chain([built]);
         let entities = Entities::from_entities(all, None).map_err(|error| fault(error.to_string()))?;
         Ok(Self { uid: grant_uid, entities })
     }
@@ -69,25 +74,43 @@ pub(super) fn elevation(facts: &ElevationFacts<'_>, words: &Vocabulary) -> Resul
 }
 
 /// The caller, with what `reads` can look at.
-pub(super) fn principal(caller: &Principal, words: &Vocabulary, reads: Reads) -> Result<Entity, ValueError> {
+pub(super) fn principal(
+    caller: &Principal,
+    words: &Vocabulary,
+    relations: &Relations,
+    reads: Reads,
+) -> Result<Entity, ValueError> {
     match caller {
-        Principal::Workload(one) => workload(one, words, reads),
-        Principal::Person(one) => person(one, words, reads),
+        Principal::Workload(one) => workload(one, words, relations, reads),
+        Principal::Person(one) => person(one, words, relations, reads),
     }
 }
 
-pub(super) fn workload(caller: &Workload, words: &Vocabulary, reads: Reads) -> Result<Entity, ValueError> {
+pub(super) fn workload(
+    caller: &Workload,
+    words: &Vocabulary,
+    relations: &Relations,
+    reads: Reads,
+) -> Result<Entity, ValueError> {
     let mut members = common(&caller.id, words, reads);
     if let Some((name, record)) = profile(&caller.attributes, reads) {
         members.put(name, record.record()?);
     }
     let tags = reads.has(Part::Tags).then(|| tags(&caller.tags)).into_iter().flatten();
-    let groups = groups(&caller.id, &caller.groups, words, reads);
-    Entity::new_with_tags(uid(&words.workload, &caller.id.to_string()), members.0, groups, tags)
-        .map_err(ValueError::of)
+    let uid = uid(&words.workload, &caller.id.to_string());
+    let groups = reads.has(Part::Ancestors).then(|| {
+        let named = caller.groups.iter().map(|group| token_group_uid(&caller.id.issuer, group, words));
+        relations.groups_of(&uid, named)
+    });
+    Entity::new_with_tags(uid, members.0, groups.unwrap_or_default(), tags).map_err(ValueError::of)
 }
 
-pub(super) fn person(caller: &Person, words: &Vocabulary, reads: Reads) -> Result<Entity, ValueError> {
+pub(super) fn person(
+    caller: &Person,
+    words: &Vocabulary,
+    relations: &Relations,
+    reads: Reads,
+) -> Result<Entity, ValueError> {
     let mut members = common(&caller.id, words, reads);
     if reads.has(Part::Email) {
         members.optional("email", caller.email.as_deref());
@@ -96,9 +119,12 @@ pub(super) fn person(caller: &Person, words: &Vocabulary, reads: Reads) -> Resul
         members.optional("name", caller.name.as_deref());
     }
     let tags = reads.has(Part::Tags).then(|| tags(&caller.tags)).into_iter().flatten();
-    let groups = groups(&caller.id, &caller.groups, words, reads);
-    Entity::new_with_tags(uid(&words.person, &caller.id.to_string()), members.0, groups, tags)
-        .map_err(ValueError::of)
+    let uid = person_uid(caller, words);
+    let groups = reads.has(Part::Ancestors).then(|| {
+        let named = caller.groups.iter().map(|group| token_group_uid(&caller.id.issuer, group, words));
+        relations.groups_of(&uid, named)
+    });
+    Entity::new_with_tags(uid, members.0, groups.unwrap_or_default(), tags).map_err(ValueError::of)
 }
 
 fn common(id: &PrincipalId, words: &Vocabulary, reads: Reads) -> Members {
@@ -110,18 +136,6 @@ fn common(id: &PrincipalId, words: &Vocabulary, reads: Reads) -> Members {
         members.put("subject", text(id.subject.as_str()));
     }
     members
-}
-
-/// `<issuer name>/<group>`: an issuer's name holds no `/`, so no issuer can name another's group.
-fn groups<'a>(
-    id: &PrincipalId,
-    groups: impl IntoIterator<Item = &'a String>,
-    words: &Vocabulary,
-    reads: Reads,
-) -> Vec<EntityUid> {
-    let wanted = reads.has(Part::Ancestors).then_some(groups);
-    let named = wanted.into_iter().flatten();
-    named.map(|group| uid(&words.group, &format!("{}/{group}", id.issuer))).collect()
 }
 
 fn profile(attributes: &WorkloadAttributes, reads: Reads) -> Option<(&'static str, Members)> {

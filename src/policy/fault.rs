@@ -70,6 +70,15 @@ impl LoadError {
     }
 }
 
+impl LoadError {
+    /// The faults of both.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.faults.extend(other.faults);
+        self.faults.sort();
+        self
+    }
+}
+
 impl From<Fault> for LoadError {
     fn from(fault: Fault) -> Self {
         Self { faults: vec![fault] }

@@ -7,13 +7,14 @@ use cedar_policy::{Effect, Policy, Validator};
 use cedar_policy_core::ast;
 use serde::Serialize;
 
-use super::decision::Author;
+use super::decision::{Author, PolicyDigests};
 use super::facts::Facts;
 use super::fault::{Fault, LoadError};
 use super::load::{LoadedPolicy, parse, validate};
+use super::relations::Relations;
 use super::schema::schema;
 use super::sets::PolicySets;
-use super::source::SourceFile;
+use super::source::{Origin, SourceFile};
 use crate::secret::Fingerprint;
 
 /// The file, in the policy folder beside the two authors'. It is no part of the sets and of no digest.
@@ -41,7 +42,7 @@ pub struct Invariant {
     /// About which requests. Its name is that of no policy.
     pub policy: LoadedPolicy,
     /// Permits what it matches.
-    matching: PolicySets,
+    matching: LoadedPolicy,
 }
 
 impl Invariant {
@@ -74,21 +75,25 @@ impl Invariant {
             name.clone_into(&mut fault.file);
         }
         LoadError::check(faults)?;
-        policies.into_iter().map(Self::of).collect()
+        Ok(policies.into_iter().map(Self::of).collect())
     }
 
-    fn of(policy: LoadedPolicy) -> Result<Self, LoadError> {
+    fn of(policy: LoadedPolicy) -> Self {
         let told = |name: &str| policy.policy.annotation(name).unwrap_or_default().to_owned();
         let promise = match policy.policy.effect() {
             Effect::Forbid => Promise::Never,
             Effect::Permit => Promise::Always,
         };
-        Ok(Self { id: told("id"), doc: told("doc"), promise, matching: matching(&policy)?, policy })
+        Self { id: told("id"), doc: told("doc"), promise, matching: matching(&policy), policy }
     }
 
-    /// Is it about a request with these facts?
-    pub fn matches(&self, facts: &Facts) -> bool {
-        self.matching.decide(facts).is_ok()
+    /// Is it about a request with these facts, where teams are as `relations` says?
+    pub fn matches(&self, facts: &Facts, relations: &Relations) -> bool {
+        let (digest, policy) = (Fingerprint::of(b"tidegate invariant"), self.matching.clone());
+        let digests = PolicyDigests { both: digest, customer: digest, vendor: None };
+        let origin = Origin { digests, entities: None, bundle: None };
+        let sets = PolicySets::of_policies(vec![policy], vec![Author::Customer], origin, relations);
+        sets.is_ok_and(|sets| sets.decide(facts).is_ok())
     }
 }
 
@@ -103,10 +108,8 @@ fn unnamed(policy: &LoadedPolicy) -> Option<Fault> {
     Some(fault)
 }
 
-fn matching(policy: &LoadedPolicy) -> Result<PolicySets, LoadError> {
+fn matching(policy: &LoadedPolicy) -> LoadedPolicy {
     let id = ast::PolicyID::from_string(policy.name.as_str());
     let permit = ast::Policy::from_when_clause(Effect::Permit, policy.policy.as_ref().condition(), id, None);
-    let permit = LoadedPolicy { policy: Policy::from(permit), ..policy.clone() };
-    let digest = Fingerprint::of_fields(&[b"tidegate invariant", policy.name.as_str().as_bytes()]);
-    PolicySets::of_policies(vec![permit], vec![Author::Customer], digest)
+    LoadedPolicy { policy: Policy::from(permit), ..policy.clone() }
 }

@@ -83,6 +83,7 @@ pub(super) fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<Lo
     policies.sort_by_key(|(offset, _)| *offset);
     let mut taken = BTreeSet::new();
     let (path, text): (Arc<str>, Arc<str>) = (file.path().into(), file.text.as_str().into());
+    let (mut line, mut counted) = (1, 0);
     let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
         let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
         faults.extend(check_annotations(policy).map(at));
@@ -92,7 +93,9 @@ pub(super) fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<Lo
         }
         let name = PolicyRef::new(file.author, &file.name, &name);
         let renamed = policy.new_id(PolicyId::new(name.as_str()));
-        let line = file.text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
+        // From where the last one was: counting from the top for each is quadratic.
+        line += file.text.get(counted..offset).unwrap_or_default().matches('\n').count();
+        counted = offset;
         let place = Place { file: Arc::clone(&path), text: Arc::clone(&text), line };
         LoadedPolicy { policy: renamed, reads: Reads::of(policy), name, place }
     });

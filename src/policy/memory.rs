@@ -19,7 +19,8 @@ use crate::principal::{Principal, PrincipalId, Workload, WorkloadAttributes};
 /// About 2 MiB. A broker that sees more workloads than this decides some of them anew.
 const MOST: usize = 4_096;
 
-/// Everything that such a decision depends on, beside the policies and the grant's own facts.
+/// Everything that such a decision depends on, beside the policies, the teams and the grant's own facts, which are loaded
+/// together. Who is in which team is told by `id` and `groups`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Inputs<'a> {
     grant: &'a GrantName,

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Permit;
+use super::{Permit, PolicyDigests};
 use crate::clock::Moment;
 use crate::grants::{Grant, Lifetime};
 use crate::ids::{IssuerName, Scope, Subject};
 use crate::principal::PrincipalId;
 use crate::secret::Fingerprint;
+
+fn digests(text: &str) -> PolicyDigests {
+    let of = |author: &str| Fingerprint::of(format!("{author}{text}").as_bytes());
+    PolicyDigests { both: of(""), customer: of("customer's "), vendor: Some(of("vendor's ")) }
+}
 
 impl Permit {
     /// A permit that no policy gave.
@@ -27,14 +32,14 @@ impl Permit {
             ttl,
             scopes: scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect(),
             decided_by: Vec::new(),
-            digest: Fingerprint::of(b"policies"),
+            digests: digests("policies"),
             elevation: None,
         }
     }
 
     /// The same by other policies.
     pub(crate) fn by_policies(self, text: &str) -> Self {
-        Self { digest: Fingerprint::of(text.as_bytes()), ..self }
+        Self { digests: digests(text), ..self }
     }
 
     /// The same under an elevation.

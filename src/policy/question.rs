@@ -9,7 +9,7 @@ use super::schema::Action;
 use crate::clock::Moment;
 use crate::grants::{Grant, Lifetime};
 use crate::ids::{ElevationId, IssuerName, Scope};
-use crate::principal::{Authentication, Person, Principal, Workload};
+use crate::principal::{Authentication, Person, Principal, PrincipalId, Workload};
 
 /// One request to issue, put to the policy.
 #[derive(Clone, Debug)]
@@ -85,6 +85,8 @@ pub enum Wish<'a> {
 pub struct Approvals<'a> {
     /// By how many people. Counting them (and never the requester) is the caller's duty.
     pub count: u32,
+    /// Who they are: they may be in groups that no token names.
+    pub people: &'a BTreeSet<PrincipalId>,
     /// Every group of every approver, with the issuer that named it.
     pub groups: &'a BTreeSet<(IssuerName, String)>,
 }
@@ -104,6 +106,8 @@ pub struct ActivateProbe<'a> {
     pub grant: &'a Arc<Grant>,
     /// How long access would last.
     pub duration: Duration,
+    /// The approvers so far.
+    pub people: &'a BTreeSet<PrincipalId>,
     /// Every group of every approver so far, with the issuer that named it.
     pub groups: &'a BTreeSet<(IssuerName, String)>,
 }

@@ -2,6 +2,7 @@
 //! one of them published last: the texts go into the store together with their `policy.loaded`, and the others take them
 //! from there. No machine that comes back with an old folder rolls policies back; only an operator's signal does.
 
+pub mod record;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -99,8 +100,7 @@ impl Policies {
         let found = if self.shared { self.offer(&folder, false).await? } else { Folder::Same };
         self.seen().folder = Some(folder.digest());
         if !matches!(found, Folder::Loaded(_)) {
-            let digest = self.services.engine.digest();
-            self.record(Event::PolicyLoaded { digest }, Vec::new()).await?;
+            self.record(record::loaded_event(&self.services.engine.origin()), Vec::new()).await?;
         }
         Ok(found)
     }
@@ -157,7 +157,8 @@ impl Policies {
 
     async fn reload_alone(&self) -> Result<Folder, PoliciesError> {
         let Some(digest) = self.apart(PolicyEngine::reload).await? else { return Ok(Folder::Same) };
-        if let Err(cause) = self.record(Event::PolicyLoaded { digest }, Vec::new()).await {
+        let event = record::loaded_event(&self.services.engine.origin());
+        if let Err(cause) = self.record(event, Vec::new()).await {
             tracing::error!(%cause, "the policy change was not recorded");
         }
         Ok(Folder::Loaded(digest))
@@ -186,7 +187,7 @@ impl Policies {
 
     async fn publish(&self, folder: &PolicyTexts, from: Option<PolicyDigest>) -> Result<(), PoliciesError> {
         let set = NewPolicySet { from, digest: folder.digest(), text: folder.text().to_owned() };
-        let event = Event::PolicyLoaded { digest: folder.digest() };
+        let event = record::loaded_event(&folder.origin()?);
         self.record(event, vec![Effect::PublishPolicy(Box::new(set))]).await?;
         let folder = folder.clone();
         self.apart(move |engine| engine.adopt(&folder)).await

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request};
 
+use super::Settings;
 use super::context;
-use super::decision::{Author, Decided, Denial, DenialReason, PolicyDigest, PolicyRef};
+use super::decision::{Author, Decided, Denial, DenialReason, PolicyDigest, PolicyDigests, PolicyRef};
 use super::entities::{self, GrantEntity};
 use super::facts::{Asked, ElevationSeen, Facts, FactsError};
 use super::fault::LoadError;
@@ -16,8 +17,9 @@ use super::index::{Candidates, Shelf};
 use super::load::{LoadedPolicy, load};
 use super::question::{Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish};
 use super::reads::Part;
+use super::relations::Relations;
 use super::schema::{Action, Vocabulary, schema};
-use super::source::Sources;
+use super::source::{Origin, Sources};
 use super::texts::PolicyTexts;
 use super::values::ValueError;
 use crate::grants::Grant;
@@ -29,8 +31,9 @@ pub(super) type Refusal = (DenialReason, Vec<PolicyRef>);
 /// Valid policy sets of both authors.
 #[derive(Debug)]
 pub struct PolicySets {
-    digest: PolicyDigest,
+    origin: Origin,
     authors: Vec<Author>,
+    relations: Relations,
     pub(super) words: Vocabulary,
     actions: HashMap<Action, EntityUid>,
     policies: Vec<LoadedPolicy>,
@@ -52,6 +55,14 @@ impl PolicySets {
         Self::new(&Sources::read(dir)?)
     }
 
+    /// The same of a folder and, when one is pinned, the vendor's bundle.
+    ///
+    /// # Errors
+    /// Every fault with its place.
+    pub fn gather(settings: &Settings) -> Result<Self, LoadError> {
+        Self::new(&Sources::gather(settings)?)
+    }
+
     /// The same of texts that are at hand.
     ///
     /// # Errors
@@ -61,7 +72,9 @@ impl PolicySets {
     }
 
     pub(super) fn new(sources: &Sources) -> Result<Self, LoadError> {
-        Self::of_policies(load(sources, &schema()?)?, sources.authors.clone(), sources.digest())
+        let words = Vocabulary::new()?;
+        let (policies, relations) = both(load(sources, &schema()?), sources.read_relations(&words))?;
+        Self::of_policies(policies, sources.authors.clone(), sources.origin(), &relations)
     }
 
     /// What one author says, as if there were no other; `None` when they say nothing. Under the digest of both.
@@ -73,17 +86,20 @@ impl PolicySets {
             return Ok(None);
         }
         let own = self.policies.iter().filter(|policy| policy.name.author() == author).cloned().collect();
-        Self::of_policies(own, vec![author], self.digest).map(Some)
+        Self::of_policies(own, vec![author], self.origin.clone(), &self.relations).map(Some)
     }
 
     pub(super) fn of_policies(
         policies: Vec<LoadedPolicy>,
         authors: Vec<Author>,
-        digest: PolicyDigest,
+        origin: Origin,
+        relations: &Relations,
     ) -> Result<Self, LoadError> {
         let words = Vocabulary::new()?;
+        let relations = relations.asked_about_by(&policies, &words);
         Ok(Self {
-            digest,
+            origin,
+            relations,
             authors,
             actions: Action::ALL.into_iter().map(|action| (action, words.action(action))).collect(),
             shelf: Shelf::new(&policies, &words),
@@ -96,7 +112,22 @@ impl PolicySets {
 
     /// Over both authors' texts.
     pub const fn digest(&self) -> PolicyDigest {
-        self.digest
+        self.origin.digests.both
+    }
+
+    /// Over each author's texts.
+    pub const fn digests(&self) -> PolicyDigests {
+        self.origin.digests
+    }
+
+    /// Which policy sets these are, and what they came in.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Teams and ownership, as the customer wrote them down.
+    pub const fn relations(&self) -> &Relations {
+        &self.relations
     }
 
     /// Whose permit is needed.
@@ -128,8 +159,10 @@ impl PolicySets {
     fn told(&self, answer: Result<Result<Vec<PolicyRef>, Refusal>, FactsError>) -> Result<Decided, Denial> {
         let outcome = answer.unwrap_or_else(|error| Err(failed(error.to_string())));
         match outcome {
-            Ok(decided_by) => Ok(Decided { decided_by, digest: self.digest }),
-            Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: self.digest }),
+            Ok(decided_by) => Ok(Decided { decided_by, digests: self.digests() }),
+            Err((reason, decided_by)) => {
+                Err(Denial { reason, decided_by, digests: Box::new(self.digests()) })
+            }
         }
     }
 
@@ -139,7 +172,7 @@ impl PolicySets {
         by_our_rule_too: bool,
     ) -> Result<Result<Vec<PolicyRef>, Refusal>, FactsError> {
         let grant = facts.grant.to_grant()?;
-        let entity = GrantEntity::new(&grant, &self.words).map_err(FactsError::of)?;
+        let entity = GrantEntity::new(&grant, &self.words, &self.relations).map_err(FactsError::of)?;
         let candidates = self.candidates(facts.asked.action(), &grant)?;
         if let Asked::Issue { .. } = facts.asked {
             return with_issue_question(facts, &grant, |question| {
@@ -184,13 +217,16 @@ impl PolicySets {
         context: Context,
     ) -> Result<(Request, Entities), Refusal> {
         let reads = candidates.reads;
-        let caller = entities::principal(question.principal, &self.words, reads).map_err(unbuilt)?;
+        let caller =
+            entities::principal(question.principal, &self.words, &self.relations, reads).map_err(unbuilt)?;
         let actor = question.actor.filter(|actor| {
             // The same workload may act for itself: an entity stands in the store once.
             reads.has(Part::Actor) && question.principal.id() != &actor.id
         });
-        let actor =
-            actor.map(|actor| entities::workload(actor, &self.words, reads)).transpose().map_err(unbuilt)?;
+        let actor = actor
+            .map(|actor| entities::workload(actor, &self.words, &self.relations, reads))
+            .transpose()
+            .map_err(unbuilt)?;
         let principal = entities::principal_uid(question.principal, &self.words);
         let request = self.request(principal, Action::Issue, grant.uid.clone(), context)?;
         Ok((request, with_entities(&grant.entities, [caller].into_iter().chain(actor))?))
@@ -234,16 +270,17 @@ impl PolicySets {
         candidates: &Candidates,
     ) -> Result<(Request, Entities), Refusal> {
         let (wish, words, reads) = (&question.wish, &self.words, candidates.reads);
-        let mut more = vec![entities::person(question.person, words, reads).map_err(unbuilt)?];
+        let relations = &self.relations;
+        let mut more = vec![entities::person(question.person, words, relations, reads).map_err(unbuilt)?];
         let mut resource = grant.uid.clone();
         if let Some(facts) = wish.elevation() {
             resource = entities::elevation_uid(facts, words);
             more.push(entities::elevation(facts, words).map_err(unbuilt)?);
             if facts.requester.id != question.person.id {
-                more.push(entities::person(facts.requester, words, reads).map_err(unbuilt)?);
+                more.push(entities::person(facts.requester, words, relations, reads).map_err(unbuilt)?);
             }
         }
-        let context = context::person(question, words, reads).map_err(unbuilt)?;
+        let context = context::person(question, words, relations, reads).map_err(unbuilt)?;
         let person = entities::person_uid(question.person, words);
         let request = self.request(person, wish.action(), resource, context)?;
         Ok((request, with_entities(&grant.entities, more.into_iter())?))
@@ -340,8 +377,8 @@ pub(super) fn with_person_question<T>(
         Asked::Issue { .. } => return Err(FactsError("about a credential, not a wish".to_owned())),
         Asked::Request { duration } => put(Wish::Request { grant, duration: *duration }),
         Asked::Activate { duration, approvals } => {
-            let groups = approvals.taken_apart()?;
-            let approvals = Approvals { count: approvals.count, groups: &groups };
+            let (people, groups) = (approvals.approvers()?, approvals.taken_apart()?);
+            let approvals = Approvals { count: approvals.count, people: &people, groups: &groups };
             put(Wish::Activate { grant, duration: *duration, approvals })
         }
         Asked::Approve { elevation, duration } => {
@@ -374,6 +411,15 @@ fn seen<'a>(
         duration: elevation.duration,
         reason: &elevation.reason,
         ticket: elevation.ticket.as_deref(),
+    }
+}
+
+/// Faults of one do not hide those of the other.
+fn both<T, U>(one: Result<T, LoadError>, other: Result<U, LoadError>) -> Result<(T, U), LoadError> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(one), Err(other)) => Err(one.and(other)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
     }
 }
 

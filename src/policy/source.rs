@@ -1,13 +1,17 @@
-//! The policy folder as it lies on disk: whose files, their names and texts, and the digest of all of it.
+//! The policies as they lie on disk: whose files, their names and texts, what the customer wrote down beside them, the
+//! vendor's bundle, and the digests of all of it.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::decision::{Author, PolicyDigest};
+use super::Settings;
+use super::bundle::{BrokerVersion, BundleIdentity, Pin};
+use super::decision::{Author, PolicyDigest, PolicyDigests};
 use super::fault::{Fault, LoadError};
 use super::invariants::INVARIANTS_FILE;
-use super::schema::{SCHEMA_FILE, SCHEMA_TEXT};
+use super::relations::{RELATIONS_FILE, Relations};
+use super::schema::{SCHEMA_FILE, SCHEMA_TEXT, Vocabulary};
 use crate::secret::Fingerprint;
 
 /// One `*.cedar` file.
@@ -20,11 +24,26 @@ pub(super) struct SourceFile {
 }
 
 /// Every file of both authors, in the order of author and name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     pub(super) files: Vec<SourceFile>,
-    /// Whose permit is needed. The customer's always; the vendor's when there is a vendor folder.
+    /// Whose permit is needed. The customer's always; the vendor's when there is a vendor folder or a bundle.
     pub(super) authors: Vec<Author>,
+    /// `entities.json`, which is the customer's.
+    pub(super) relations: Option<String>,
+    /// Where the vendor's files came from, when not from a folder.
+    pub(super) bundle: Option<BundleIdentity>,
+}
+
+/// Which policy sets these are, and what they came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Author by author.
+    pub digests: PolicyDigests,
+    /// SHA-256 of the customer's `entities.json`, when there is one.
+    pub entities: Option<Fingerprint>,
+    /// The vendor's bundle, when the vendor's set came in one.
+    pub bundle: Option<BundleIdentity>,
 }
 
 impl SourceFile {
@@ -37,21 +56,69 @@ impl SourceFile {
 impl Sources {
     /// Reads the folder. What looks like a policy that would silently not count is a fault.
     pub(super) fn read(dir: &Path) -> Result<Self, LoadError> {
-        let mut faults = check_folder(dir)?;
-        let mut sources = Self { files: Vec::new(), authors: Vec::new() };
-        for author in [Author::Customer, Author::Vendor] {
-            match read_author(dir, author, &mut faults) {
-                Ok(Some(files)) => {
-                    sources.authors.push(author);
-                    sources.files.extend(files);
-                }
-                Ok(None) if author == Author::Vendor => {}
-                Ok(None) => faults
-                    .push(Fault::of_file("customer", "the folder is missing; nothing could ever be issued")),
-                Err(error) => faults.push(Fault::of_file(author.as_str(), cannot_read(&error))),
-            }
+        let (mut sources, mut faults) = Self::of_customer(dir)?;
+        match read_author(dir, Author::Vendor, &mut faults) {
+            Ok(Some(files)) => sources.add_vendor(files),
+            Ok(None) => {}
+            Err(error) => faults.push(Fault::of_file(Author::Vendor.as_str(), cannot_read(&error))),
         }
         LoadError::check(faults).map(|()| sources)
+    }
+
+    /// The same with the vendor's bundle in the place of a folder, when one is pinned.
+    pub(super) fn gather(settings: &Settings) -> Result<Self, LoadError> {
+        let Some(pin) = &settings.vendor else { return Self::read(&settings.dir) };
+        let (mut sources, mut faults) = Self::of_customer(&settings.dir)?;
+        if settings.dir.join(Author::Vendor.as_str()).exists() {
+            let advice = "stands beside a vendor's bundle, and only one of them can count: remove the folder";
+            faults.push(Fault::of_file(Author::Vendor.as_str(), advice));
+        }
+        if let Err(fault) = sources.add_bundle(pin) {
+            faults.push(fault);
+        }
+        LoadError::check(faults).map(|()| sources)
+    }
+
+    fn of_customer(dir: &Path) -> Result<(Self, Vec<Fault>), LoadError> {
+        let mut faults = check_folder(dir)?;
+        let mut sources = Self { authors: vec![Author::Customer], ..Self::default() };
+        match read_author(dir, Author::Customer, &mut faults) {
+            Ok(Some(files)) => sources.files = files,
+            Ok(None) => {
+                faults.push(Fault::of_file("customer", "the folder is missing; nothing could ever be issued"))
+            }
+            Err(error) => faults.push(Fault::of_file(Author::Customer.as_str(), cannot_read(&error))),
+        }
+        match fs::read_to_string(dir.join(RELATIONS_FILE)) {
+            Ok(text) => sources.relations = Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => faults.push(Fault::of_file(RELATIONS_FILE, cannot_read(&error))),
+        }
+        Ok((sources, faults))
+    }
+
+    fn add_vendor(&mut self, files: Vec<SourceFile>) {
+        self.authors.push(Author::Vendor);
+        self.files.extend(files);
+    }
+
+    fn add_bundle(&mut self, pin: &Pin) -> Result<(), Fault> {
+        let bundle = pin
+            .open(BrokerVersion::ours())
+            .map_err(|why| Fault::of_file(pin.file.display().to_string(), why.to_string()))?;
+        self.bundle = Some(bundle.identity());
+        self.add_vendor(bundle.contents().policy_files());
+        Ok(())
+    }
+
+    /// Over everything, and over each author's part.
+    pub(super) fn digests(&self) -> PolicyDigests {
+        let vendor = self.authors.contains(&Author::Vendor);
+        PolicyDigests {
+            both: self.digest(),
+            customer: self.digest_of(Author::Customer),
+            vendor: vendor.then(|| self.digest_of(Author::Vendor)),
+        }
     }
 
     /// One digest over every file with its author and name, each behind its length. Not over the schema, which belongs to the
@@ -63,7 +130,54 @@ impl Sources {
         for file in &self.files {
             fields.extend([file.author.as_str().as_bytes(), file.name.as_bytes(), file.text.as_bytes()]);
         }
+        // What an older broker does not know of stands behind the rest: without it the digest is the one that it computes.
+        let (relations, bundle) = (self.relation_fields(), self.bundle_fields());
+        fields.extend(relations.iter().chain(&bundle).map(Vec::as_slice));
         Fingerprint::of_fields(&fields)
+    }
+
+    /// Over one author's part: the customer's has `entities.json`, the vendor's the bundle's name, version and key.
+    fn digest_of(&self, author: Author) -> PolicyDigest {
+        let mut fields: Vec<&[u8]> = vec![b"tidegate policy of one author v1", author.as_str().as_bytes()];
+        for file in self.files.iter().filter(|file| file.author == author) {
+            fields.extend([file.name.as_bytes(), file.text.as_bytes()]);
+        }
+        let more = match author {
+            Author::Customer => self.relation_fields(),
+            Author::Vendor => self.bundle_fields(),
+        };
+        fields.extend(more.iter().map(Vec::as_slice));
+        Fingerprint::of_fields(&fields)
+    }
+
+    /// No author is called so: nothing here can be taken for a policy file.
+    fn relation_fields(&self) -> Vec<Vec<u8>> {
+        let text = self.relations.iter();
+        text.flat_map(|text| [b"relations".to_vec(), Vec::new(), text.as_bytes().to_vec()]).collect()
+    }
+
+    fn bundle_fields(&self) -> Vec<Vec<u8>> {
+        let bundle = self.bundle.iter();
+        bundle
+            .flat_map(|BundleIdentity { name, version, key }| {
+                let name = format!("{name} {version}").into_bytes();
+                [b"bundle".to_vec(), name, key.as_bytes().to_vec()]
+            })
+            .collect()
+    }
+
+    pub(super) fn read_relations(&self, words: &Vocabulary) -> Result<Relations, LoadError> {
+        self.relations
+            .as_deref()
+            .map_or_else(|| Ok(Relations::default()), |text| Relations::read(text, words))
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            digests: self.digests(),
+            entities: self.relations.as_ref().map(|text| Fingerprint::of(text.as_bytes())),
+            bundle: self.bundle.clone(),
+        }
     }
 }
 
@@ -83,12 +197,15 @@ fn check_folder(dir: &Path) -> Result<Vec<Fault>, LoadError> {
         if entry.path().is_dir() && !known {
             faults
                 .push(Fault::of_file(name, "is no folder of ours; policies are in `customer` and `vendor`"));
-        } else if Path::new(&name).extension().is_some_and(|extension| extension == "cedar")
-            && name != INVARIANTS_FILE
-        {
+        } else if has_ending(&name, "cedar") && name != INVARIANTS_FILE {
             faults.push(Fault::of_file(
                 name,
                 "policies are in `customer` and `vendor`; here it would not count",
+            ));
+        } else if name != RELATIONS_FILE && !name.starts_with('.') && has_ending(&name, "json") {
+            faults.push(Fault::of_file(
+                name,
+                "teams and ownership are in `entities.json`; here they would not count",
             ));
         }
     }
@@ -102,6 +219,10 @@ fn check_folder(dir: &Path) -> Result<Vec<Fault>, LoadError> {
         Err(error) => faults.push(Fault::of_file(SCHEMA_FILE, cannot_read(&error))),
     }
     Ok(faults)
+}
+
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == ending)
 }
 
 /// The author's files in the order of their names; `None` when there is no such folder.

@@ -6,10 +6,13 @@ mod equivalence;
 mod facts;
 mod folders;
 mod people;
+mod teams;
+mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -24,10 +27,10 @@ use crate::principal::{
 };
 
 /// A policy folder that goes away with its test.
-struct Folder(TempDir);
+pub(super) struct Folder(TempDir);
 
 impl Folder {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
         let folder = Self(TempDir::new().unwrap());
         for (name, text) in files {
             folder.write(name, text);
@@ -35,14 +38,18 @@ impl Folder {
         folder
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     fn settings(&self) -> Settings {
-        Settings { dir: self.0.path().to_owned() }
+        Settings::of_folder(self.0.path().to_owned())
     }
 
     fn load(&self) -> Result<PolicyEngine, LoadError> {
@@ -230,7 +237,7 @@ fn says(files: &[(&str, &str)], asked: &Asked) -> (String, Vec<String>) {
     asked.answer(&Folder::new(files).engine())
 }
 
-const ALLOW: &str = "@id(\"all\") permit(principal, action, resource);";
+pub(super) const ALLOW: &str = "@id(\"all\") permit(principal, action, resource);";
 
 fn orders() -> Asked {
     Asked::of(Principal::Workload(workload(kubernetes())), "a")

@@ -1,10 +1,12 @@
-//! Policy sets as one text, for replicas that decide by the same ones: every file with its author and name.
+//! Policy sets as one text, for replicas that decide by the same ones: every file with its author and name, the customer's
+//! relations, and which bundle the vendor's files came in.
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::BundleIdentity;
 use super::decision::{Author, PolicyDigest};
 use super::fault::{Fault, LoadError};
-use super::source::{SourceFile, Sources};
+use super::source::{Origin, SourceFile, Sources};
 
 /// Valid policy sets, as they are handed from one replica to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,11 @@ pub struct PolicyTexts {
 struct Kept {
     authors: Vec<Author>,
     files: Vec<KeptFile>,
+    // An older broker does not know these, and must not decide without them: it refuses the whole text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    relations: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bundle: Option<BundleIdentity>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,7 +42,12 @@ impl PolicyTexts {
             name: file.name.clone(),
             text: file.text.clone(),
         };
-        let kept = Kept { authors: sources.authors.clone(), files: sources.files.iter().map(file).collect() };
+        let kept = Kept {
+            authors: sources.authors.clone(),
+            files: sources.files.iter().map(file).collect(),
+            relations: sources.relations.clone(),
+            bundle: sources.bundle.clone(),
+        };
         let text = serde_json::to_string(&kept).map_err(|error| fault(error.to_string()))?;
         Ok(Self { digest: sources.digest(), text })
     }
@@ -58,6 +70,11 @@ impl PolicyTexts {
         self.digest
     }
 
+    /// Where they came from.
+    pub(super) fn origin(&self) -> Result<Origin, LoadError> {
+        self.sources().map(|sources| sources.origin())
+    }
+
     /// To be kept.
     pub fn text(&self) -> &str {
         &self.text
@@ -69,7 +86,8 @@ impl PolicyTexts {
             fault(format!("cannot be read at line {}, column {}", error.line(), error.column()))
         })?;
         let file = |file: KeptFile| SourceFile { author: file.author, name: file.name, text: file.text };
-        Ok(Sources { files: kept.files.into_iter().map(file).collect(), authors: kept.authors })
+        let Kept { authors, files, relations, bundle } = kept;
+        Ok(Sources { files: files.into_iter().map(file).collect(), authors, relations, bundle })
     }
 }
 

@@ -5,6 +5,7 @@
 //! is left out of requests although real ones have it: nothing depends on it. None of them can fail.
 //! [`admits`](super::surroundings) says the same of facts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cedar_policy_core::ast::Expr;
@@ -14,6 +15,7 @@ use super::literals::Literals;
 use super::shape::Shape;
 use crate::claims::Profile;
 use crate::grants::{Grant, GrantKind};
+use crate::ids::Scope;
 use crate::policy::facts::PrincipalKind;
 use crate::policy::{Action, KnownIssuer, World};
 
@@ -47,11 +49,11 @@ impl Assumptions<'_> {
         let mut parts = self.caller("principal", self.shape.entity())?;
         parts.extend(self.others()?);
         // Before the grants: what is reckoned there cannot fail with dates like these.
-        parts.extend(texts(self.circumstances())?);
+        parts.extend(texts(&self.circumstances())?);
         parts.push(any(self.grants()?));
-        parts.extend(texts(self.networks())?);
+        parts.extend(texts(&self.networks())?);
         if self.reach == Reach::Broker {
-            parts.extend(texts(self.broker())?);
+            parts.extend(texts(&self.broker())?);
         }
         Ok(all(parts))
     }
@@ -78,7 +80,7 @@ impl Assumptions<'_> {
     }
 
     /// A caller is of a configured issuer, has the record of its profile and no other, is who their id says, and is only in
-    /// groups that their own issuer named.
+    /// groups that their own issuer named, or that somebody of their issuer can be in.
     fn caller(&self, who: &str, kind: &str) -> Result<Vec<Expr>, Doubt> {
         let is_person = kind == "Person";
         let issuers =
@@ -86,10 +88,12 @@ impl Assumptions<'_> {
         let origins = issuers.map(|issuer| parse(&origin(who, issuer))).collect::<Result<_, _>>()?;
         let mut parts = vec![any(origins), parse(&format!("{who}.subject != \"\""))?];
         let named = self.literals.callers.iter().filter(|(of, _)| of == kind);
-        parts.extend(texts(named.map(|(_, id)| named_caller(who, kind, id)).collect())?);
-        parts.extend(texts(self.literals.groups.iter().map(|group| own_group(who, group)).collect())?);
+        parts.extend(texts(&named.map(|(_, id)| named_caller(who, kind, id)).collect::<Vec<_>>())?);
+        parts.extend(texts(
+            &self.literals.reach.iter().map(|(group, issuers)| own_group(who, group, issuers)).collect::<Vec<_>>(),
+        )?);
         if !is_person {
-            parts.extend(texts(self.subjects(who))?);
+            parts.extend(texts(&self.subjects(who))?);
         }
         Ok(parts)
     }
@@ -128,7 +132,7 @@ impl Assumptions<'_> {
         // An elevation is for a break-glass grant; nobody can make another.
         let fitting =
             chosen.filter(|grant| !self.shape.action.is_about_elevation() || grant.break_glass.is_some());
-        fitting.map(|grant| Ok(all(texts(self.grant(grant))?))).collect()
+        fitting.map(|grant| Ok(all(texts(&self.grant(grant))?))).collect()
     }
 
     fn grant(&self, grant: &Grant) -> Vec<String> {
@@ -197,7 +201,12 @@ impl Assumptions<'_> {
         }
         if self.shape.action == Action::Activate {
             parts.push("context.approvals.count >= 1 && context.approvals.count <= 1000".to_owned());
-            parts.extend(self.literals.groups.iter().filter_map(|group| self.no_approvers_group(group)));
+            parts.extend(
+                self.literals
+                    .reach
+                    .iter()
+                    .filter_map(|(group, issuers)| self.no_approvers_group(group, issuers)),
+            );
         }
         if self.shape.action.is_about_elevation() {
             parts.push("resource.duration >= duration(\"1s\")".to_owned());
@@ -207,9 +216,9 @@ impl Assumptions<'_> {
 
     /// A group that no approver can bring: of no issuer of people, or, where the broker's own rules are assumed, of one that
     /// may not approve.
-    fn no_approvers_group(&self, group: &str) -> Option<String> {
-        let issuer = group.split_once('/').and_then(|(issuer, _)| self.world.issuer(issuer));
-        let can = issuer.is_some_and(|issuer| {
+    fn no_approvers_group(&self, group: &str, issuers: &BTreeSet<String>) -> Option<String> {
+        let mut known = issuers.iter().filter_map(|issuer| self.world.issuer(issuer));
+        let can = known.any(|issuer| {
             issuer.profile == Profile::Person && (self.reach == Reach::Shapes || issuer.may_approve)
         });
         (!can).then(|| format!("!(context.approvals.groups.contains(Tidegate::Group::{}))", text(group)))
@@ -277,9 +286,7 @@ fn caps(action: Action, grant: &Grant) -> Vec<String> {
             let scopes = match &grant.kind {
                 // Of a grant that is only described nobody knows the scopes.
                 GrantKind::Jwt(jwt) if jwt.scopes.is_empty() => "true".to_owned(),
-                GrantKind::Jwt(jwt) => {
-                    within_set("context.scopes", jwt.scopes.iter().map(|scope| scope.as_str()))
-                }
+                GrantKind::Jwt(jwt) => within_set("context.scopes", jwt.scopes.iter().map(Scope::as_str)),
                 GrantKind::Aws(_) => "context.scopes.isEmpty()".to_owned(),
             };
             within("context.ttl", Some(grant.caps.max.duration())).into_iter().chain([scopes]).collect()
@@ -290,7 +297,7 @@ fn caps(action: Action, grant: &Grant) -> Vec<String> {
     }
 }
 
-fn texts(parts: Vec<String>) -> Result<Vec<Expr>, Doubt> {
+fn texts(parts: &[String]) -> Result<Vec<Expr>, Doubt> {
     parts.iter().map(|part| parse(part)).collect()
 }
 
@@ -331,12 +338,10 @@ fn same_when_named_the_same(who: &str) -> String {
     )
 }
 
-fn own_group(who: &str, group: &str) -> String {
-    let is_in = format!("{who} in Tidegate::Group::{}", text(group));
-    match group.split_once('/') {
-        Some((issuer, _)) => format!("!({is_in}) || {who}.issuer == Tidegate::Issuer::{}", text(issuer)),
-        None => format!("!({is_in})"),
-    }
+fn own_group(who: &str, group: &str, issuers: &BTreeSet<String>) -> String {
+    let is_in = format!("!({who} in Tidegate::Group::{})", text(group));
+    let of = issuers.iter().map(|issuer| format!("{who}.issuer == Tidegate::Issuer::{}", text(issuer)));
+    std::iter::once(is_in).chain(of).collect::<Vec<_>>().join(" || ")
 }
 
 fn equals_set<'a>(what: &str, members: impl Iterator<Item = &'a str>) -> String {

@@ -71,7 +71,12 @@ impl Part<'_> {
             Ok(aim) => aim,
             Err(doubt) => return into.unknown.push(self.open(None, doubt.to_string())),
         };
-        let ground = Ground::new(world, old.policies().iter().chain(new.policies()), now);
+        let ground = Ground::new(
+            world,
+            old.policies().iter().chain(new.policies()),
+            &[old.relations(), new.relations()],
+            now,
+        );
         let seen = match self.search(&ground, &versus, &aim, solver).await {
             Outcome::Nothing => return,
             Outcome::Real(facts) => Some(facts),

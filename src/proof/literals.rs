@@ -1,8 +1,10 @@
 //! What policies name: callers, groups, grant sets and networks. What nobody names, nobody can tell apart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy_core::ast::{Expr, ExprKind, Literal, Var};
+
+use crate::policy::Relations;
 
 /// The names in some policies, each sort by itself, without the type.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +13,8 @@ pub(super) struct Literals {
     pub(super) callers: BTreeSet<(String, String)>,
     /// Ids of groups.
     pub(super) groups: BTreeSet<String>,
+    /// Of those, whose callers can be in them: by their tokens, or because of what is written down in any of the sets.
+    pub(super) reach: BTreeMap<String, BTreeSet<String>>,
     /// Ids of grant sets.
     pub(super) sets: BTreeSet<String>,
     /// Arguments of `ip(…)`.
@@ -57,6 +61,18 @@ impl Literals {
         }
         // `context == {…}` reads all of it; `context.ttl` the lifetime.
         self.whole |= contexts > parts;
+    }
+
+    /// Finds whose callers can be in the groups that are named.
+    pub(super) fn look_up(&mut self, relations: &[&Relations]) {
+        let reach = |group: &String| {
+            // Without relations, too: a token's group is its issuer's.
+            let plain = Relations::default();
+            let found = relations.iter().copied().chain([&plain]);
+            let issuers = found.flat_map(|relations| relations.issuers_reaching(group));
+            (group.clone(), issuers.map(|issuer| issuer.to_string()).collect())
+        };
+        self.reach = self.groups.iter().map(reach).collect();
     }
 
     fn name(&mut self, kind: &str, id: &str) {

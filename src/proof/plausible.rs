@@ -18,10 +18,10 @@ pub(super) fn plausible(mut facts: Facts, lead: Lead) -> Facts {
     caller(&mut facts.principal, lead);
     match &mut facts.asked {
         Asked::Issue { actor: Some(actor), .. } => caller(actor, lead),
-        Asked::Approve { elevation, .. } | Asked::Revoke { elevation } | Asked::View { elevation } => {
-            if elevation.reason.trim().is_empty() {
-                "to see what is wrong".clone_into(&mut elevation.reason);
-            }
+        Asked::Approve { elevation, .. } | Asked::Revoke { elevation } | Asked::View { elevation }
+            if elevation.reason.trim().is_empty() =>
+        {
+            "to see what is wrong".clone_into(&mut elevation.reason);
         }
         _ => {}
     }

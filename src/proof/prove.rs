@@ -64,7 +64,7 @@ pub fn assumptions(
     shape: Shape,
 ) -> Result<String, String> {
     let policies = sets.policies().iter().chain(invariants.iter().map(|invariant| &invariant.policy));
-    let ground = Ground::new(world, policies, Moment::EPOCH);
+    let ground = Ground::new(world, policies, &[sets.relations()], Moment::EPOCH);
     ground.assumed(shape).map(|all| all.to_string()).map_err(|doubt| doubt.to_string())
 }
 
@@ -96,7 +96,7 @@ impl Question<'_> {
         }
         check_readable(&invariant.policy)?;
         let policies = self.sets.policies().iter().chain([&invariant.policy]);
-        let ground = Ground::new(self.world, policies, self.now);
+        let ground = Ground::new(self.world, policies, &[self.sets.relations()], self.now);
         let matched = invariant.policy.policy.as_ref().condition();
         if ground.failing(solver, shape, matched.clone()).await? {
             return Err(Doubt(
@@ -131,7 +131,7 @@ impl Question<'_> {
             Err(doubt) => return Answer::Unknown { why: doubt.to_string() },
         };
         let policies = self.sets.policies().iter().chain(older.policies());
-        let ground = Ground::new(self.world, policies, self.now);
+        let ground = Ground::new(self.world, policies, &[self.sets.relations(), older.relations()], self.now);
         for shape in Shape::all() {
             let outcome = match versus.aim(shape, true) {
                 Ok(aim) => ground.real(solver, &aim, &|facts| versus.widens(facts)).await,
@@ -157,7 +157,7 @@ async fn is_met(ground: &Ground<'_>, solver: &mut Solver, aim: &Aim<'_>) -> Resu
 
 /// Is this a request for which the promise does not hold?
 fn breaks(sets: &PolicySets, invariant: &Invariant, facts: &Facts) -> Result<(), String> {
-    if !invariant.matches(facts) {
+    if !invariant.matches(facts, sets.relations()) {
         return Err("the invariant does not speak of it".to_owned());
     }
     match (sets.decide(facts), invariant.promise) {

@@ -76,16 +76,17 @@ fn entity_id(value: &Value) -> Result<String, Doubt> {
     id.map(str::to_owned).ok_or_else(|| doubt("the example names no entity where one belongs"))
 }
 
+/// The entity of that type that a value names.
+fn named(value: &Value, kind: &str) -> Result<EntityUid, Doubt> {
+    let id = entity_id(value)?;
+    let kind = format!("Tidegate::{kind}").parse().map_err(Doubt::of)?;
+    Ok(EntityUid::from_type_name_and_id(kind, cedar_policy::EntityId::new(id)))
+}
+
 impl Imagined<'_> {
     fn entity(&self, uid: &EntityUid) -> Result<(&Entity, Value), Doubt> {
         let entity = self.env.entities.get(uid).ok_or_else(|| Doubt(format!("the example lacks {uid}")))?;
         Ok((entity, entity.to_json_value().map_err(Doubt::of)?))
-    }
-
-    fn named(&self, value: &Value, kind: &str) -> Result<EntityUid, Doubt> {
-        let id = entity_id(value)?;
-        let kind = format!("Tidegate::{kind}").parse().map_err(Doubt::of)?;
-        Ok(EntityUid::from_type_name_and_id(kind, cedar_policy::EntityId::new(id)))
     }
 
     fn grant(&self, name: &str) -> Result<GrantFacts, Doubt> {
@@ -122,7 +123,7 @@ impl Imagined<'_> {
         let (_, json) = self.entity(uid)?;
         let attributes = at(&json, "attrs")?;
         let grant = self.grant(&entity_id(at(attributes, "grant")?)?)?;
-        let requester = self.named(at(attributes, "requester")?, "Person")?;
+        let requester = named(at(attributes, "requester")?, "Person")?;
         let seen = ElevationSeen {
             id: SOME_ELEVATION.to_owned(),
             requester: self.caller(&requester, PrincipalKind::Person)?,
@@ -168,7 +169,7 @@ impl Imagined<'_> {
 
     fn issue(&self) -> Result<Asked, Doubt> {
         let actor = self.context.get("actor").map(|actor| {
-            let uid = self.named(actor, "Workload")?;
+            let uid = named(actor, "Workload")?;
             self.caller(&uid, PrincipalKind::Workload).map(Box::new)
         });
         Ok(Asked::Issue {
@@ -190,6 +191,7 @@ impl Imagined<'_> {
         Ok(ApprovalFacts {
             count: read(at(approvals, "count")?)?,
             groups: groups.into_iter().filter(known).collect(),
+            people: BTreeSet::new(),
         })
     }
 }

@@ -13,7 +13,7 @@ use super::solver::{Found, Solver};
 use super::surroundings::admits;
 use crate::clock::Moment;
 use crate::grants::Grant;
-use crate::policy::{Facts, LoadedPolicy, World};
+use crate::policy::{Facts, LoadedPolicy, Relations, World};
 
 /// Where is searched.
 #[derive(Clone, Debug)]
@@ -54,12 +54,14 @@ impl<'a> Ground<'a> {
     pub(super) fn new(
         world: &'a World,
         policies: impl IntoIterator<Item = &'a LoadedPolicy>,
+        relations: &[&Relations],
         now: Moment,
     ) -> Self {
         let mut literals = Literals::default();
         for policy in policies {
             literals.read(&policy.policy.as_ref().condition());
         }
+        literals.look_up(relations);
         Self { world, literals, now }
     }
 

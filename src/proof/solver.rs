@@ -122,7 +122,7 @@ impl Solver {
     ) -> Result<Found, Doubt> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => self.fresh().map_err(|error| doubt(&error))?,
+            None => self.fresh()?,
         };
         let answer = tokio::time::timeout(self.limit + GRACE, put(&mut session)).await;
         match answer {
@@ -140,10 +140,11 @@ impl Solver {
         }
     }
 
-    fn fresh(&self) -> Result<CedarSymCompiler<LocalSolver>, Error> {
+    fn fresh(&self) -> Result<CedarSymCompiler<LocalSolver>, Doubt> {
         let mut command = Command::new(&self.program);
         command.args(["--lang", "smt"]).arg(format!("--tlimit-per={}", self.limit.as_millis()));
-        CedarSymCompiler::new(LocalSolver::from_command(command.kill_on_drop(true))?)
+        let solver = LocalSolver::from_command(command.kill_on_drop(true)).map_err(Doubt::of)?;
+        CedarSymCompiler::new(solver).map_err(|error| doubt(&error))
     }
 }
 
@@ -165,7 +166,9 @@ async fn version(program: &Path) -> Result<String, String> {
 fn doubt(error: &Error) -> Doubt {
     let mut told = error.to_string();
     if let Error::PolicyNotWellTyped { errs } = error {
-        errs.iter().for_each(|error| told = format!("{told}: {error}"));
+        for error in errs {
+            told = format!("{told}: {error}");
+        }
     }
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

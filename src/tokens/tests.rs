@@ -43,7 +43,7 @@ impl Room {
         let dir = bench.folder.path().join("policies");
         fs::create_dir_all(dir.join("customer")).unwrap();
         fs::write(dir.join("customer/all.cedar"), POLICY).unwrap();
-        let policy = Arc::new(PolicyEngine::load(&policy::Settings { dir }, &catalog).unwrap());
+        let policy = Arc::new(PolicyEngine::load(&policy::Settings::of_folder(dir), &catalog).unwrap());
         let (clock, entropy) = (Arc::clone(&bench.clock), Arc::new(SystemEntropy::new()));
         let federation = Arc::new(
             Federation::new(Vec::new(), Arc::clone(&clock) as _, Arc::clone(&entropy) as _).unwrap(),

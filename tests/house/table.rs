@@ -82,7 +82,8 @@ const RULES: &[Rule] = &[
     Rule { never: BACKENDS, ..rule("audit::writer", &["keys", "store", "locks"]) },
     Rule { never: BACKENDS, ..rule("audit::reader", &["keys", "store"]) },
     Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
-    rule("policy", &["principal", "grants"]),
+    // The signed notes of bundles: the format, and never a key of ours.
+    rule("policy", &["principal", "grants", "keys::note"]),
     Rule { never: BACKENDS, ..rule("policy::service", &["principal", "grants", "audit", "store"]) },
     // Reasons about policies and decides nothing: nobody but tools needs it.
     rule("proof", &["policy", "principal", "grants"]),
@@ -136,6 +137,10 @@ const RULES: &[Rule] = &[
                 "audit",
                 "policy::Settings",
                 "policy::ShadowSettings",
+                // What the customer pins of a vendor's bundle is configuration.
+                "policy::bundle::Pin",
+                "policy::bundle::Pinned",
+                "policy::bundle::VersionPin",
                 "issuance",
                 "breakglass",
                 "notify",

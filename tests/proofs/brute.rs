@@ -186,7 +186,8 @@ fn wishes(grant: &Grant, who: &PrincipalFacts) -> Vec<Asked> {
         for groups in groups {
             let groups = groups.iter().map(|group| (*group).to_owned()).collect();
             wishes.extend(spans.map(|duration| {
-                let approvals = ApprovalFacts { count, groups: BTreeSet::clone(&groups) };
+                let approvals =
+                    ApprovalFacts { count, groups: BTreeSet::clone(&groups), people: BTreeSet::new() };
                 Asked::Activate { duration, approvals }
             }));
         }

@@ -1,6 +1,6 @@
 //! Every shipped invariant: refuted where its opposite is planted, and proved as shipped.
 
-use tidegate::policy::{Invariant, World};
+use tidegate::policy::{Invariant, Relations, World};
 use tidegate::proof::{Answer, HeldBy, Question, Refutation, prove};
 
 use crate::place::{Folder, invariants, now, shipped, solver, world};
@@ -117,7 +117,7 @@ async fn whatever_breaks_an_invariant_is_found_and_its_example_is_really_decided
         let answer = answer(&folder, &invariant, &world).await;
         let Answer::Refuted(refutation) = &answer else { panic!("{}: {answer:?}", planted.id) };
         let Refutation { example, .. } = &**refutation;
-        assert!(invariant.matches(example), "{}: {example:?}", planted.id);
+        assert!(invariant.matches(example, &Relations::default()), "{}: {example:?}", planted.id);
         let permits = |folder: &Folder| folder.sets().decide(example).is_ok();
         let broken = planted.id != "leads-can-always-stop";
         assert_eq!(permits(&folder), broken, "{}: {example:?}", planted.id);

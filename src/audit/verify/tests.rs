@@ -8,6 +8,7 @@ use crate::audit::AuditLog;
 use crate::audit::merkle::leaf_hash;
 use crate::audit::tests::{Bench, fill};
 use crate::audit::tile::{TileKind, available, decode_entries, encode_entries};
+use crate::keys::note::NoteFault;
 
 /// A log's files in memory.
 struct Files(Mutex<BTreeMap<String, Bytes>>);
@@ -182,10 +183,10 @@ async fn a_checkpoint_by_another_key_is_refused_before_anything_is_read() {
     let (bench, files, saved) = log_of_700().await;
     let other = Bench::new();
     let refusal = verify(&files, &other.key(), None, &mut |_, _| panic!()).await.unwrap_err();
-    assert!(matches!(refusal, VerifyError::Checkpoint(NoteError::Unsigned(_))));
+    assert!(matches!(refusal, VerifyError::Checkpoint(NoteError::Note(NoteFault::Unsigned(_)))));
     let forged = saved.replace("300", "299");
     let refusal = verify(&files, &bench.key(), Some(&forged), &mut |_, _| panic!()).await.unwrap_err();
-    assert!(matches!(refusal, VerifyError::SavedCheckpoint(NoteError::BadSignature(_))));
+    assert!(matches!(refusal, VerifyError::SavedCheckpoint(NoteError::Note(NoteFault::BadSignature(_)))));
     files.remove("checkpoint");
     assert!(matches!(newest(&files, &bench.key()).await, Err(VerifyError::NoCheckpoint)));
 }

@@ -92,8 +92,8 @@ impl BreakGlass {
         };
         let mut bench = Bench::new(self, grant, Requester::as_asked(current), caller.at);
         let mut next = current.approve(approval, &mut bench).map_err(refuse)?;
-        let groups = Tally::of(&next, &mut bench).groups().clone();
-        if let Some(needed) = bench.approvals_needed(next.duration(), &groups) {
+        let tally = Tally::of(&next, &mut bench);
+        if let Some(needed) = bench.approvals_needed(next.duration(), &tally) {
             next.approvals_needed = needed;
         }
         let planned = Planned::new(Change::Approved, next, caller.at);

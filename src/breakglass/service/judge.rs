@@ -1,6 +1,5 @@
 //! What the pure machine asks about approvals, answered by today's policies, today's configuration and today's locks.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use crate::audit::DecisionRecord;
 use crate::breakglass::{Approval, Elevation, Judge, Tally};
 use crate::clock::Moment;
 use crate::grants::Grant;
-use crate::ids::IssuerName;
 use crate::policy::{ActivateProbe, Approvals, ElevationFacts, PersonQuestion, Wish};
 use crate::principal::{Authentication, Person};
 
@@ -51,12 +49,8 @@ impl<'a> Bench<'a> {
         Self { service, grant, requester, at, activated_by: None }
     }
 
-    /// How many approvals policy wants, from people of these groups.
-    pub(super) fn approvals_needed(
-        &self,
-        duration: Duration,
-        groups: &BTreeSet<(IssuerName, String)>,
-    ) -> Option<u32> {
+    /// How many approvals policy wants, these among them.
+    pub(super) fn approvals_needed(&self, duration: Duration, tally: &Tally) -> Option<u32> {
         self.service.services.policy.approvals_needed(&ActivateProbe {
             person: self.requester.person,
             authentication: self.requester.authentication,
@@ -64,7 +58,8 @@ impl<'a> Bench<'a> {
             at: self.at,
             grant: self.grant,
             duration,
-            groups,
+            people: tally.people(),
+            groups: tally.groups(),
         })
     }
 
@@ -101,7 +96,7 @@ impl Judge for Bench<'_> {
     }
 
     fn suffices(&mut self, _elevation: &Elevation, tally: &Tally, duration: Duration) -> bool {
-        let approvals = Approvals { count: tally.count(), groups: tally.groups() };
+        let approvals = Approvals { count: tally.count(), people: tally.people(), groups: tally.groups() };
         let question = PersonQuestion {
             person: self.requester.person,
             authentication: self.requester.authentication,

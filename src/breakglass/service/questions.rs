@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::refuse::Refusal;
 use super::{BreakGlass, BreakGlassError};
-use crate::audit::{DecisionRecord, FactsRecord, PolicyRecord, StillTrue};
+use crate::audit::{DecisionRecord, FactsRecord, StillTrue};
 use crate::breakglass::Elevation;
 use crate::grants::Grant;
 use crate::ids::{ElevationId, GrantName};
 use crate::locks::{OwnedSubjects, Subjects};
 use crate::people::Caller;
-use crate::policy::{ElevationFacts, Facts, PersonQuestion, PolicyDigest, PolicyEngine, PolicyRef, Wish};
+use crate::policy::service::record::policy_record;
+use crate::policy::{ElevationFacts, Facts, PersonQuestion, PolicyDigests, PolicyEngine, PolicyRef, Wish};
 use crate::principal::PrincipalId;
 
 /// What a caller wishes to do with an elevation.
@@ -62,14 +63,14 @@ pub(super) fn decide(
     policy: &PolicyEngine,
     question: &PersonQuestion<'_>,
 ) -> Result<DecisionRecord, Box<Denied>> {
-    let record = |digest: PolicyDigest, by: &[PolicyRef]| DecisionRecord {
-        policy: PolicyRecord { digest, decided_by: by.iter().map(ToString::to_string).collect() },
+    let record = |digests: PolicyDigests, by: &[PolicyRef]| DecisionRecord {
+        policy: policy_record(digests, by),
         facts: FactsRecord::of(&Facts::of_person(question)),
     };
     match policy.decide(question) {
-        Ok(decided) => Ok(record(decided.digest(), decided.decided_by())),
+        Ok(decided) => Ok(record(decided.digests(), decided.decided_by())),
         Err(denial) => {
-            let record = record(denial.digest, &denial.decided_by);
+            let record = record(*denial.digests, &denial.decided_by);
             Err(Box::new(Denied { why: denial.reason.to_string(), record }))
         }
     }

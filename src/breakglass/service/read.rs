@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::judge::{Bench, Requester};
 use super::refuse::{Attempt, Refusal};
 use super::{BreakGlass, BreakGlassError, GrantOffer, List, Page};
-use crate::breakglass::{Elevation, StateName};
+use crate::breakglass::{Elevation, StateName, Tally};
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, Lifetime};
 use crate::ids::{ElevationId, GrantName};
@@ -119,7 +119,7 @@ impl BreakGlass {
             source_ip: caller.source_ip,
         };
         let bench = Bench::new(self, grant, requester, caller.at);
-        let approvals_needed = bench.approvals_needed(duration, &BTreeSet::new());
+        let approvals_needed = bench.approvals_needed(duration, &Tally::default());
         Some(GrantOffer { grant: Arc::clone(grant), may_request: true, approvals_needed })
     }
 

@@ -10,7 +10,7 @@ use super::questions::{About, Denied};
 use super::refuse::{Attempt, Refusal};
 use super::{BreakGlass, BreakGlassError, Keyed, NewRequest, Outcome};
 use crate::audit::{DecisionRecord, RecordError};
-use crate::breakglass::{Ask, AskRefusal, Change, Elevation};
+use crate::breakglass::{Ask, AskRefusal, Change, Elevation, Tally};
 use crate::grants::{Grant, GrantKind};
 use crate::ids::{ElevationId, GrantName, IssuerName};
 use crate::people::Caller;
@@ -159,7 +159,7 @@ impl BreakGlass {
             source_ip: caller.source_ip,
         };
         Bench::new(self, grant, requester, caller.at)
-            .approvals_needed(duration, &BTreeSet::new())
+            .approvals_needed(duration, &Tally::default())
             .map_or_else(
                 || nobody("nobody could ever approve this: policy activates it with no number of approvals"),
                 Ok,

@@ -86,7 +86,7 @@ fn drop_partial_tiles(full: &Path) -> anyhow::Result<()> {
 }
 
 /// Nobody ever sees half a file.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(in crate::cli) fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut half = path.as_os_str().to_owned();
     half.push(".part");
     let half = PathBuf::from(half);

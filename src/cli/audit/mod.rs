@@ -6,6 +6,8 @@ mod source;
 #[cfg(test)]
 pub(in crate::cli) mod tests;
 
+pub(in crate::cli) use export::write_atomically;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr as _;

@@ -45,10 +45,10 @@ impl Args {
             Ok(around) => (around, Vec::new()),
             Err(faults) => (None, faults),
         };
-        let sets = match PolicySets::read(&place.dir) {
+        let sets = match PolicySets::gather(&place.policy) {
             Ok(sets) => Some(sets),
             Err(error) => {
-                faults.extend(error.faults.iter().map(|fault| Shown::of_policies(&place.dir, fault)));
+                faults.extend(error.faults.iter().map(|fault| Shown::of_policies(&place.policy, fault)));
                 None
             }
         };
@@ -71,7 +71,7 @@ impl Args {
         let policies = sets.as_ref().map_or(0, |sets| sets.policies().len());
         output.line(format!(
             "{}: {}, {}, {}",
-            place.dir.display(),
+            place.policy.dir.display(),
             count_policies(policies),
             count(wrong, "fault"),
             count(warnings, "warning")
@@ -96,7 +96,7 @@ fn count_policies(number: usize) -> String {
 /// For `tidegate check`, which looks at the whole configuration: one line when a closer look is worth while.
 pub(in crate::cli) fn hint(config: &Path, settings: Settings) -> Option<String> {
     let place = Place::of(config, settings);
-    let sets = PolicySets::read(&place.dir).ok()?;
+    let sets = PolicySets::gather(&place.policy).ok()?;
     let around = place.surroundings().ok()?;
     let found = look(&place, &sets, around.as_ref()).len();
     let findings = count(found, "finding");
@@ -110,11 +110,13 @@ pub(in crate::cli) fn hint(config: &Path, settings: Settings) -> Option<String> 
 
 /// What the lints find, in the order of files.
 fn look(place: &Place, sets: &PolicySets, around: Option<&Surroundings>) -> Vec<Shown> {
-    let (groups, closed) = (BTreeSet::new(), around.map(|around| around.groups.clone()).unwrap_or_default());
+    let groups = sets.relations().groups().into_iter().map(str::to_owned).collect();
+    let (groups, closed): (BTreeSet<String>, _) =
+        (groups, around.map(|around| around.groups.clone()).unwrap_or_default());
     let world = around.map(|around| &around.world);
     let findings = lint::lint(&lint::Subject { sets, world, groups: &groups, closed: &closed });
     let shown = findings.iter().map(|finding| {
-        let shown = Shown::of_finding(&place.dir, finding);
+        let shown = Shown::of_finding(&place.policy, finding);
         match (&finding.place, &finding.grant, around) {
             (None, Some(grant), Some(around)) => around.at_grant(grant.as_str(), shown),
             _ => shown,

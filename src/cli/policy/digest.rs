@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::Output;
 use super::place::PlaceArgs;
+use crate::policy::PolicyDigests;
 
 /// Arguments of `tidegate policy digest`.
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,9 @@ impl Args {
     /// Prints it.
     pub(in crate::cli) fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let sets = self.place.open()?.sets()?;
-        output.line(sets.digest().to_string())?;
-        output.json(&json!({ "digest": sets.digest() }))?;
+        let PolicyDigests { both, customer, vendor } = sets.digests();
+        output.line(both.to_string())?;
+        output.json(&json!({ "digest": both, "customer": customer, "vendor": vendor }))?;
         Ok(ExitCode::SUCCESS)
     }
 }

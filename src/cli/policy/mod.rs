@@ -1,5 +1,6 @@
 //! `tidegate policy`: read, test and prove policies before they decide anything. Starts no broker and changes nothing.
 
+mod bundle;
 pub(super) mod check;
 mod diff;
 mod digest;
@@ -27,6 +28,12 @@ pub(in crate::cli) enum Command {
     Test(test::Args),
     /// Print the digest of the policy sets, as entries of the log carry it.
     Digest(digest::Args),
+    /// Make the key pair with which a vendor signs policy bundles.
+    NewKey(bundle::NewKeyArgs),
+    /// Put the vendor's policies into one signed file.
+    Bundle(bundle::BundleArgs),
+    /// Say what a bundle holds, and whether it is to be taken.
+    Verify(bundle::VerifyArgs),
     /// Show which requests two versions decide otherwise, each with an example; or prove that none is.
     Diff(diff::Args),
     /// Prove what can never happen, or show how it can.
@@ -46,6 +53,9 @@ impl Command {
             Self::Check(args) => args.run(output),
             Self::Test(args) => args.run(output),
             Self::Digest(args) => args.run(output),
+            Self::NewKey(args) => args.run(output),
+            Self::Bundle(args) => args.run(output),
+            Self::Verify(args) => args.run(output),
             Self::Diff(args) => current_thread()?.block_on(args.run(output)),
             Self::Prove(args) => current_thread()?.block_on(args.run(output)),
             Self::Report(args) => current_thread()?.block_on(args.run(output)),

@@ -10,7 +10,7 @@ use super::super::shown::{Shown, tame};
 use crate::config::Settings;
 use crate::federation::{IssuerSettings, is_shared};
 use crate::ids::IssuerName;
-use crate::policy::{KnownIssuer, PolicySets, World, WorldFile};
+use crate::policy::{KnownIssuer, PolicySets, Settings as PolicySettings, World, WorldFile};
 
 /// Which policies, for which issuers and grants.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,8 +27,8 @@ pub(super) struct PlaceArgs {
 /// The policies and what is known about their surroundings.
 #[derive(Debug)]
 pub(in crate::cli) struct Place {
-    /// The policy folder.
-    pub(in crate::cli) dir: PathBuf,
+    /// The policies: a folder, perhaps with a vendor's bundle.
+    pub(in crate::cli) policy: PolicySettings,
     /// Of the broker that the policies are for, where it was named.
     pub(super) settings: Option<Box<Settings>>,
     /// Where those come from.
@@ -49,28 +49,34 @@ impl PlaceArgs {
     /// Reads the configuration, when one is named.
     pub(super) fn open(&self) -> anyhow::Result<Place> {
         let settings = self.config.as_deref().map(crate::config::load).transpose()?;
-        let configured = settings.as_ref().map(|settings| settings.policy.dir.clone());
-        let dir = self.policies.clone().or(configured).unwrap_or_else(|| PathBuf::from("policies"));
-        Ok(Place { dir, settings: settings.map(Box::new), config: self.config.clone() })
+        let configured = settings.as_ref().map(|settings| settings.policy.clone());
+        let policy = match (&self.policies, configured) {
+            (Some(dir), Some(configured)) => configured.with_folder(dir),
+            (Some(dir), None) => PolicySettings::of_folder(dir),
+            (None, Some(configured)) => configured,
+            (None, None) => PolicySettings::of_folder("policies"),
+        };
+        Ok(Place { policy, settings: settings.map(Box::new), config: self.config.clone() })
     }
 }
 
 impl Place {
     /// The sets, validated.
     pub(super) fn sets(&self) -> anyhow::Result<PolicySets> {
-        PolicySets::read(&self.dir).with_context(|| format!("in `{}`", self.dir.display()))
+        PolicySets::gather(&self.policy).with_context(|| format!("in `{}`", self.policy.dir.display()))
     }
 
     /// Of a configuration that is at hand.
     pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
-        let dir = settings.policy.dir.clone();
-        Self { dir, settings: Some(Box::new(settings)), config: Some(config.to_owned()) }
+        let policy = settings.policy.clone();
+        Self { policy, settings: Some(Box::new(settings)), config: Some(config.to_owned()) }
     }
 
     /// The sets, or what is wrong with them.
     pub(super) fn sets_or_faults(&self) -> Result<PolicySets, Vec<Shown>> {
-        PolicySets::read(&self.dir)
-            .map_err(|error| error.faults.iter().map(|fault| Shown::of_policies(&self.dir, fault)).collect())
+        PolicySets::gather(&self.policy).map_err(|error| {
+            error.faults.iter().map(|fault| Shown::of_policies(&self.policy, fault)).collect()
+        })
     }
 
     /// Issuers and grants: those of the configuration, when one was named, else those of the world file, when there is
@@ -114,7 +120,7 @@ impl Place {
     }
 
     fn world_file(&self) -> PathBuf {
-        self.dir.join("tests").join("world.toml")
+        self.policy.dir.join("tests").join("world.toml")
     }
 }
 

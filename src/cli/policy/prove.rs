@@ -39,7 +39,7 @@ impl Args {
     pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let place = self.place.open()?;
         let (sets, world) = (place.sets()?, world(&place)?);
-        let file = self.invariants.clone().unwrap_or_else(|| place.dir.join(INVARIANTS_FILE));
+        let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
         let invariants = Invariant::read(&file)?;
         if self.assumptions {
             return print_assumptions(&sets, &invariants, &world, output);

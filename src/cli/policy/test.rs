@@ -75,7 +75,7 @@ impl Args {
 
     fn read(&self, place: &Place, world: &World) -> anyhow::Result<Result<Vec<Filed>, Vec<Shown>>> {
         let (mut cases, mut faults) = (Vec::new(), Vec::new());
-        for file in self.files(&place.dir)? {
+        for file in self.files(&place.policy.dir)? {
             let shown = file.display().to_string();
             let text = std::fs::read_to_string(&file).with_context(|| format!("`{shown}` cannot be read"))?;
             match cases::read(&text, world) {

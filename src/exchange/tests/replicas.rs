@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::World;
-use crate::audit::{Effect, Event, NewPolicySet, Submission};
+use crate::audit::{Effect, NewPolicySet, Submission};
 use crate::clock::{Clock as _, FRESH_FOR, Heard};
 use crate::exchange::record::ReplayClaims;
 use crate::exchange::{Attempt, ExchangeError, Fault};
 use crate::issuance::aws::fixtures::{self, FakeSts, Says};
+use crate::policy::service::record::loaded_event;
+use crate::policy::{Origin, PolicyDigests};
 use crate::secret::Fingerprint;
 
 /// With an STS and memory of what others did that is a moment old.
@@ -33,7 +35,8 @@ impl World {
     async fn publish(&self, digest: Fingerprint) {
         let set = NewPolicySet { from: None, digest, text: "texts".to_owned() };
         let request_id = self.workload_asks("cluster", "app", "orders").request_id;
-        let event = Event::PolicyLoaded { digest };
+        let digests = PolicyDigests { both: digest, customer: digest, vendor: None };
+        let event = loaded_event(&Origin { digests, entities: None, bundle: None });
         let published = Submission::new(request_id, event).with(vec![Effect::PublishPolicy(Box::new(set))]);
         self.exchange.services.audit.record(published).await.unwrap();
     }

@@ -79,7 +79,7 @@ impl World {
             vec![grant("repair", true), grant("ledger", false), aws_grant("orders"), aws_grant("parcels")];
         let catalog = Arc::new(Catalog::new(grants).unwrap());
         let dir = folder.path().join("policies");
-        let policy = Arc::new(PolicyEngine::load(&policy::Settings { dir }, &catalog).unwrap());
+        let policy = Arc::new(PolicyEngine::load(&policy::Settings::of_folder(dir), &catalog).unwrap());
         let people = ["vendor", "staff"].map(|name| issuer(name, &folder));
         let workloads = [
             cluster("cluster", ReplayMode::Reusable, &folder),

@@ -8,7 +8,8 @@ use crate::audit::{DecisionRecord, FactsRecord, PolicyRecord};
 use crate::grants::Grant;
 use crate::locks::{Lock, LockTarget};
 use crate::people::Caller;
-use crate::policy::{Denial, Facts, PersonQuestion, Wish};
+use crate::policy::service::record;
+use crate::policy::{Denial, Facts, PersonQuestion, PolicyDigests, PolicyRef, Wish};
 
 /// Deciding policies that one entry names. Another thousand of them would keep a freeze out of the log.
 const MOST_NAMES: usize = 100;
@@ -81,23 +82,24 @@ impl LockBook {
         caller: &Caller,
         grants: impl Iterator<Item = &'a Arc<Grant>>,
     ) -> Result<DecisionRecord, Box<Refused>> {
-        let (mut names, mut digest, mut all) = (BTreeSet::new(), None, Vec::new());
+        let (mut names, mut digests, mut all) = (BTreeSet::new(), None, Vec::new());
         for grant in grants {
             let question = question(caller, grant);
             let decided = self
                 .policy
                 .decide(&question)
                 .map_err(|denial| denied(&denial, &Facts::of_person(&question)))?;
-            names.extend(decided.decided_by().iter().map(ToString::to_string));
-            digest = Some(decided.digest());
+            names.extend(decided.decided_by().iter().cloned());
+            digests = Some(decided.digests());
             all.push(Facts::of_person(&question));
         }
-        let digest = digest.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
+        let digests =
+            digests.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
         let facts = match all.as_slice() {
             [one] => FactsRecord::of(one),
             several => FactsRecord::of(&several),
         };
-        Ok(DecisionRecord { policy: PolicyRecord { digest, decided_by: cut(names) }, facts })
+        Ok(DecisionRecord { policy: policy_record(digests, &names), facts })
     }
 }
 
@@ -129,8 +131,7 @@ impl Refused {
 }
 
 fn denied(denial: &Denial, facts: &Facts) -> Box<Refused> {
-    let decided_by = cut(denial.decided_by.iter().map(ToString::to_string).collect());
-    let policy = PolicyRecord { digest: denial.digest, decided_by };
+    let policy = policy_record(*denial.digests, &denial.decided_by.iter().cloned().collect());
     let decision = DecisionRecord { policy, facts: FactsRecord::of(facts) };
     forbidden("policy_denied", denial.reason.to_string(), Some(decision))
 }
@@ -144,11 +145,12 @@ fn forbidden(code: &'static str, detail: String, decision: Option<DecisionRecord
     Box::new(Refused { told, reason: code, detail, decision })
 }
 
-fn cut(names: BTreeSet<String>) -> Vec<String> {
+/// Cut after the first names.
+fn policy_record(digests: PolicyDigests, names: &BTreeSet<PolicyRef>) -> PolicyRecord {
     let more = names.len().saturating_sub(MOST_NAMES);
-    let mut names: Vec<_> = names.into_iter().take(MOST_NAMES).collect();
+    let mut record = record::policy_record(digests, names.iter().take(MOST_NAMES));
     if more > 0 {
-        names.push(format!("and {more} more"));
+        record.decided_by.push(format!("and {more} more"));
     }
-    names
+    record
 }

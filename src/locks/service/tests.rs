@@ -57,7 +57,7 @@ impl Room {
         let dir = bench.folder.path().join("policies");
         fs::create_dir_all(dir.join("customer")).unwrap();
         fs::write(dir.join("customer/locks.cedar"), POLICY).unwrap();
-        let policy = Arc::new(PolicyEngine::load(&policy::Settings { dir }, &catalog).unwrap());
+        let policy = Arc::new(PolicyEngine::load(&policy::Settings::of_folder(dir), &catalog).unwrap());
         let (clock, entropy) = (Arc::clone(&bench.clock) as _, Arc::new(SystemEntropy::new()));
         let book = LockBook::open(Arc::clone(&store), log.clone(), policy, catalog, clock, entropy);
         let book = Arc::new(book.await.unwrap());

@@ -169,13 +169,13 @@ fn approvals(case: &Section<'_>) -> Option<ApprovalFacts> {
     }
     if !case.is_table("approvals") {
         let count = case.number("approvals", 0, u32::MAX)?;
-        return Some(ApprovalFacts { count, groups: BTreeSet::new() });
+        return Some(ApprovalFacts { count, ..ApprovalFacts::default() });
     }
     let section = case.section("approvals", &shapes::APPROVALS)?;
     let count = section.require("count", section.number("count", 0, u32::MAX), "by how many people");
     let groups = section.texts("groups").unwrap_or_default().into_iter();
     let groups = groups.filter_map(|group| section.parse_at(group, group_name)).map(|at| at.value).collect();
-    Some(ApprovalFacts { count: count?, groups })
+    Some(ApprovalFacts { count: count?, groups, people: BTreeSet::new() })
 }
 
 fn group_name(text: &str) -> Result<String, (String, String)> {

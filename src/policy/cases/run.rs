@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Case, Needed};
-use crate::policy::activation::{MOST_APPROVALS, groups_named};
+use crate::policy::activation::{MOST_APPROVALS, hoped};
 use crate::policy::facts::{ApprovalFacts, Asked};
 use crate::policy::schema::Action;
 use crate::policy::{Decided, Denial, Facts, PolicyRef, PolicySets};
@@ -103,17 +103,19 @@ fn compare(expected: &BTreeSet<String>, decided_by: &[PolicyRef]) -> Option<Stri
 /// approver may be in it.
 pub fn approvals_needed(sets: &PolicySets, facts: &Facts) -> Needed {
     let (duration, own) = match &facts.asked {
-        Asked::Activate { duration, approvals } => (*duration, approvals.groups.clone()),
-        Asked::Request { duration } | Asked::Approve { duration, .. } => (*duration, BTreeSet::new()),
-        _ => (Duration::from_hours(1), BTreeSet::new()),
+        Asked::Activate { duration, approvals } => (*duration, approvals.clone()),
+        Asked::Request { duration } | Asked::Approve { duration, .. } => {
+            (*duration, ApprovalFacts::default())
+        }
+        _ => (Duration::from_hours(1), ApprovalFacts::default()),
     };
     let grant = facts.grant.to_grant();
     let candidates = grant.and_then(|grant| sets.candidates(Action::Activate, &grant)).ok();
-    let named = candidates.iter().flat_map(|candidates| groups_named(candidates, &sets.words));
-    let named = named.map(|(issuer, group)| format!("{issuer}/{group}"));
-    let hoped: BTreeSet<String> = named.chain(own.iter().cloned()).collect();
-    let permitted = |count: u32, groups: &BTreeSet<String>| {
-        let approvals = ApprovalFacts { count, groups: groups.clone() };
+    let requester = facts.principal.id();
+    let hoped = candidates.map(|candidates| hoped(sets, &candidates, &facts.grant.name, &requester));
+    let hoped = own.hoping(&hoped.unwrap_or_default());
+    let permitted = |count: u32, approvals: &ApprovalFacts| {
+        let approvals = ApprovalFacts { count, ..approvals.clone() };
         let asked = Asked::Activate { duration, approvals };
         sets.decide(&Facts { asked, ..facts.clone() }).is_ok()
     };

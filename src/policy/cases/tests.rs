@@ -308,6 +308,6 @@ fn approvals_are_found_by_asking_with_the_groups_that_approvers_may_bring() {
 #[test]
 fn a_policy_that_no_case_decides_is_listed() {
     let report = run(&sets(OPENS), &cases(&case(&format!("{ISSUE}expect = \"permit\""))));
-    let undecided: Vec<_> = report.undecided.iter().map(|name| name.as_str()).collect();
+    let undecided: Vec<_> = report.undecided.iter().map(crate::policy::PolicyRef::as_str).collect();
     assert_eq!(undecided, ["customer/a.cedar#activate", "customer/a.cedar#glass"]);
 }

@@ -1,11 +1,10 @@
 //! How many would have to approve, found by asking `activate`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::look::Judge;
 use super::shape::ApprovalsNeeded;
-use crate::policy::activation::{MOST_APPROVALS, groups_named};
+use crate::policy::activation::{Hoped, MOST_APPROVALS, hoped};
 use crate::policy::facts::{ApprovalFacts, Asked, Facts, PrincipalFacts, PrincipalKind};
 use crate::policy::schema::Action;
 
@@ -19,12 +18,12 @@ pub(super) fn needed(judge: Judge<'_>, facts: &Facts) -> Option<ApprovalsNeeded>
         return None;
     }
     let given = match &facts.asked {
-        Asked::Activate { approvals, .. } => approvals.groups.clone(),
-        _ => BTreeSet::new(),
+        Asked::Activate { approvals, .. } => approvals.clone(),
+        _ => ApprovalFacts::default(),
     };
-    let hoped: BTreeSet<String> = given.iter().cloned().chain(groups_named_for(judge, facts)).collect();
-    let permitted = |count: u32, groups: &BTreeSet<String>| {
-        let approvals = ApprovalFacts { count, groups: groups.clone() };
+    let hoped = given.hoping(&hoped_for(judge, facts, requester));
+    let permitted = |count: u32, approvals: &ApprovalFacts| {
+        let approvals = ApprovalFacts { count, ..approvals.clone() };
         let asked = Asked::Activate { duration, approvals };
         judge.sets.decide(&Facts { principal: requester.clone(), asked, ..facts.clone() }).is_ok()
     };
@@ -50,10 +49,11 @@ fn asked_by<'a>(judge: Judge<'_>, facts: &'a Facts) -> (&'a PrincipalFacts, Dura
     }
 }
 
-/// The next approver may be in any group that a policy names.
-fn groups_named_for(judge: Judge<'_>, facts: &Facts) -> BTreeSet<String> {
+/// The next approver may be in any group that a policy names, or that owns the grant.
+fn hoped_for(judge: Judge<'_>, facts: &Facts, requester: &PrincipalFacts) -> Hoped {
     let grant = facts.grant.to_grant();
     let candidates = grant.and_then(|grant| judge.sets.candidates(Action::Activate, &grant)).ok();
-    let named = candidates.iter().flat_map(|candidates| groups_named(candidates, &judge.sets.words));
-    named.map(|(issuer, group)| format!("{issuer}/{group}")).collect()
+    candidates.map_or_else(Hoped::default, |candidates| {
+        hoped(judge.sets, &candidates, &facts.grant.name, &requester.id())
+    })
 }

@@ -45,7 +45,7 @@ impl Scene {
             lifetime_context: ArcSwapOption::empty(),
         };
         let grant = facts.grant.to_grant()?;
-        let entity = GrantEntity::new(&grant, &sets.words).map_err(FactsError::of)?;
+        let entity = GrantEntity::new(&grant, &sets.words, sets.relations()).map_err(FactsError::of)?;
         let built = if let Asked::Issue { .. } = facts.asked {
             with_issue_question(facts, &grant, |question| {
                 let context = context::issue(question, &sets.words, Reads::ALL);

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{FactsError, PrincipalFacts};
 use crate::clock::Moment;
 use crate::grants::Lifetime;
-use crate::ids::{ElevationId, IssuerName, Scope};
+use crate::ids::{ElevationId, IssuerName, Scope, Subject};
+use crate::policy::activation::Hoped;
 use crate::policy::question::{Approvals, ElevationFacts, ElevationUse, IssueQuestion, Wish};
 use crate::policy::schema::Action;
+use crate::principal::PrincipalId;
 use crate::span;
 
 /// A question, by its action.
@@ -95,9 +97,12 @@ pub struct ElevationSeen {
 pub struct ApprovalFacts {
     /// By how many people.
     pub count: u32,
-    /// Every group of every approver: `<issuer name>/<group>`.
+    /// Every group of every approver, as their tokens name them: `<issuer name>/<group>`.
     #[serde(default)]
     pub groups: BTreeSet<String>,
+    /// The approvers, who may be in groups that no token names: `<issuer name>|<sub>`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub people: BTreeSet<String>,
 }
 
 impl Asked {
@@ -173,7 +178,19 @@ impl ElevationSeen {
 impl ApprovalFacts {
     fn of(approvals: &Approvals<'_>) -> Self {
         let groups = approvals.groups.iter().map(|(issuer, group)| format!("{issuer}/{group}"));
-        Self { count: approvals.count, groups: groups.collect() }
+        let people = approvals.people.iter().map(ToString::to_string);
+        Self { count: approvals.count, groups: groups.collect(), people: people.collect() }
+    }
+
+    /// So many approvals by these, and by whom is hoped for.
+    pub(in crate::policy) fn hoping(&self, hoped: &Hoped) -> Self {
+        let groups = hoped.groups.iter().map(|(issuer, group)| format!("{issuer}/{group}"));
+        let people = hoped.people.iter().map(ToString::to_string);
+        Self {
+            count: self.count,
+            groups: self.groups.iter().cloned().chain(groups).collect(),
+            people: self.people.iter().cloned().chain(people).collect(),
+        }
     }
 
     /// Taken apart again.
@@ -188,6 +205,21 @@ impl ApprovalFacts {
             Ok((IssuerName::new(issuer).map_err(FactsError::of)?, group.to_owned()))
         };
         self.groups.iter().map(group).collect()
+    }
+
+    /// The approvers.
+    ///
+    /// # Errors
+    /// One that nobody can be.
+    pub fn approvers(&self) -> Result<BTreeSet<PrincipalId>, FactsError> {
+        let person = |text: &String| {
+            let (issuer, subject) = text
+                .split_once('|')
+                .ok_or_else(|| FactsError(format!("`{text}` is nobody: write `<issuer name>|<sub>`")))?;
+            let issuer = IssuerName::new(issuer).map_err(FactsError::of)?;
+            Ok(PrincipalId { issuer, subject: Subject::new(subject).map_err(FactsError::of)? })
+        };
+        self.people.iter().map(person).collect()
     }
 }
 

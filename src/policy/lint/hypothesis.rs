@@ -10,6 +10,7 @@ use super::verdict::{Verdict, both, chosen, either, not};
 use super::{Subject, names, walk};
 use crate::claims::Profile;
 use crate::grants::Grant;
+use crate::policy::Relations;
 use crate::policy::entities::GrantEntity;
 use crate::policy::schema::{Action, Vocabulary, uid};
 use crate::policy::values::{Members, entity};
@@ -42,7 +43,7 @@ impl<'a> Hypothesis<'a> {
         grant: Option<&'a Grant>,
     ) -> Option<Self> {
         let words = subject.words();
-        let (resource, entities) = resource(action, grant, words)?;
+        let (resource, entities) = resource(action, grant, words, subject.sets.relations())?;
         let kind = if person { &words.person } else { &words.workload };
         let mut members = Members::default();
         if let Some(issuer) = issuer {
@@ -293,8 +294,13 @@ pub(super) fn is(node: &Expr, variable: Var) -> bool {
     matches!(node.expr_kind(), ExprKind::Var(found) if *found == variable)
 }
 
-fn resource(action: Action, grant: Option<&Grant>, words: &Vocabulary) -> Option<(EntityUid, Entities)> {
-    let grant = grant.map(|grant| GrantEntity::new(grant, words)).transpose().ok()?;
+fn resource(
+    action: Action,
+    grant: Option<&Grant>,
+    words: &Vocabulary,
+    relations: &Relations,
+) -> Option<(EntityUid, Entities)> {
+    let grant = grant.map(|grant| GrantEntity::new(grant, words, relations)).transpose().ok()?;
     if !action.is_about_elevation() {
         return Some(match grant {
             Some(grant) => (grant.uid, grant.entities),

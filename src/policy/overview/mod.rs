@@ -12,13 +12,14 @@ use cedar_policy::Effect;
 use serde::Serialize;
 
 use self::words::{conditions, who};
-use super::activation::{MOST_APPROVALS, groups_named};
+use super::activation::{MOST_APPROVALS, hoped};
 use super::facts::{ApprovalFacts, Asked, AuthFacts, FactsError, GrantFacts, PrincipalFacts, PrincipalKind};
 use super::{Action, Author, Facts, PolicyDigest, PolicySets, World};
 use crate::claims::Profile;
 use crate::clock::Moment;
 use crate::grants::Grant;
 use crate::ids::{GrantName, IssuerName, Subject};
+use crate::principal::PrincipalId;
 
 /// How long access is asked for where the grant does not say less.
 const USUAL_DURATION: Duration = Duration::from_hours(1);
@@ -169,14 +170,15 @@ fn approvals(
     now: Moment,
 ) -> Option<ApprovalsOverview> {
     let candidates = sets.candidates(Action::Activate, grant).ok()?;
-    let named: Vec<_> = groups_named(&candidates, &sets.words).collect();
-    let own = named.iter().filter(|(of, _)| of == issuer).map(|(_, group)| group.clone());
+    let somebody = PrincipalId { issuer: issuer.clone(), subject: Subject::new("somebody").ok()? };
+    let hoped = hoped(sets, &candidates, &grant.name, &somebody);
+    let own = hoped.groups.iter().filter(|(of, _)| of == issuer).map(|(_, group)| group.clone());
     let longest = grant.break_glass.map_or(USUAL_DURATION, |caps| caps.max_duration.min(USUAL_DURATION));
-    let groups: BTreeSet<String> = named.iter().map(|(issuer, group)| format!("{issuer}/{group}")).collect();
+    let given = ApprovalFacts::default().hoping(&hoped);
     let principal = PrincipalFacts {
         kind: PrincipalKind::Person,
         issuer: issuer.clone(),
-        subject: Subject::new("somebody").ok()?,
+        subject: somebody.subject,
         groups: own.collect(),
         kubernetes: None,
         github: None,
@@ -188,7 +190,7 @@ fn approvals(
         tags: std::collections::BTreeMap::new(),
     };
     let permitted = |count: &u32| {
-        let approvals = ApprovalFacts { count: *count, groups: groups.clone() };
+        let approvals = ApprovalFacts { count: *count, ..given.clone() };
         let auth = AuthFacts { issued_at: now, acr: None, amr: BTreeSet::new(), auth_time: Some(now) };
         sets.decide(&Facts {
             at: now,

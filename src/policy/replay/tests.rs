@@ -16,7 +16,7 @@ fn sets(text: &str) -> PolicySets {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("customer")).unwrap();
     std::fs::write(folder.path().join("customer/a.cedar"), text).unwrap();
-    let settings = Settings { dir: folder.path().to_owned() };
+    let settings = Settings::of_folder(folder.path());
     PolicySets::read(&settings.dir).unwrap_or_else(|error| panic!("{error}"))
 }
 

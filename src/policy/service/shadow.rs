@@ -12,9 +12,8 @@ use tokio::sync::mpsc;
 use super::super::facts::PrincipalKind;
 use super::super::shadow::{DifferenceKind, Sampler, Seen, ShadowSettings, Verdict};
 use super::super::{Facts, LoadError, PolicyDigest, PolicyEngine, Settings};
-use crate::audit::{
-    AuditLog, Event, FactsRecord, PolicyRecord, PrincipalRecord, ShadowEntry, Submission, VerdictRecord,
-};
+use super::record::policy_record;
+use crate::audit::{AuditLog, Event, FactsRecord, PrincipalRecord, ShadowEntry, Submission, VerdictRecord};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::grants::Catalog;
@@ -47,7 +46,7 @@ pub enum Candidate {
 /// A candidate set beside the live one.
 #[derive(Debug)]
 pub struct Shadow {
-    settings: ShadowSettings,
+    policy: Settings,
     services: ShadowServices,
     candidate: ArcSwapOption<PolicyEngine>,
     /// The last fault: said once.
@@ -63,18 +62,19 @@ impl Shadow {
         let sampler = Mutex::new(Sampler::new(settings.log_per_hour));
         let seen = Mutex::new(live.watch());
         let (candidate, fault) = (ArcSwapOption::empty(), Mutex::default());
-        Self { settings, services, candidate, fault, sampler, seen }
+        let policy = live.settings().with_folder(&settings.dir);
+        Self { policy, services, candidate, fault, sampler, seen }
     }
 
     /// Looks at the candidate's folder, on a thread that serves nobody.
     pub async fn look(&self) -> Candidate {
-        let (dir, catalog) = (self.settings.dir.clone(), Arc::clone(&self.services.catalog));
+        let (policy, catalog) = (self.policy.clone(), Arc::clone(&self.services.catalog));
         let candidate = self.candidate.load_full();
         let read = move || {
             if let Some(candidate) = candidate {
                 return candidate.reload().map(|digest| (digest, None));
             }
-            let loaded = PolicyEngine::load(&Settings { dir }, &catalog)?;
+            let loaded = PolicyEngine::load(&policy, &catalog)?;
             Ok((Some(loaded.digest()), Some(Arc::new(loaded))))
         };
         let Ok(found) = tokio::task::spawn_blocking(read).await else { return Candidate::Same };
@@ -186,9 +186,8 @@ fn principal_record(facts: &Facts) -> PrincipalRecord {
 }
 
 fn verdict_record(verdict: Verdict) -> VerdictRecord {
-    let Verdict { allowed, digest, decided_by, reason } = verdict;
-    let decided_by = decided_by.iter().map(ToString::to_string).collect();
-    VerdictRecord { allowed, reason, policy: PolicyRecord { digest, decided_by } }
+    let Verdict { allowed, digests, decided_by, reason } = verdict;
+    VerdictRecord { allowed, reason, policy: policy_record(digests, &decided_by) }
 }
 
 /// A panic within leaves a count or a fault that was said: at worst one is said twice.

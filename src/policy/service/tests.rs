@@ -10,7 +10,7 @@ use crate::audit::tests::Bench;
 use crate::entropy::SystemEntropy;
 use crate::grants::{Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
 use crate::ids::{Audience, GrantName};
-use crate::policy::Settings;
+use crate::policy::{Origin, PolicyDigests, Settings};
 
 const ONE: &str = "@id(\"one\") permit(principal, action, resource);";
 const TWO: &str = "@id(\"two\") permit(principal, action, resource);";
@@ -39,7 +39,7 @@ impl Cluster {
         fs::create_dir_all(folder.path().join("customer")).unwrap();
         write(&folder, text);
         let catalog = Catalog::new(vec![grant()]).unwrap();
-        let settings = Settings { dir: folder.path().to_owned() };
+        let settings = Settings::of_folder(folder.path().to_owned());
         let services = Services {
             engine: Arc::new(PolicyEngine::load(&settings, &catalog).unwrap()),
             store: Arc::clone(&self.store),
@@ -92,6 +92,11 @@ fn grant() -> Grant {
         GrantKind::Jwt(JwtGrant { audience: Audience::new("https://x").unwrap(), scopes: BTreeSet::new() });
     let caps = LifetimeCaps::new(minute, minute).unwrap();
     Grant::new(GrantName::new("a").unwrap(), kind, caps, None, BTreeSet::new(), BTreeSet::new())
+}
+
+fn loaded(both: PolicyDigest) -> Event {
+    let digests = PolicyDigests { both, customer: both, vendor: None };
+    record::loaded_event(&Origin { digests, entities: None, bundle: None })
 }
 
 /// Its engine has the policies of a moment ago; what lies in the folder by now is half of the next.
@@ -149,7 +154,7 @@ async fn a_replica_that_cannot_validate_what_others_published_keeps_the_old_and_
     ]);
     let set = NewPolicySet { from: cluster.in_force().await, digest, text: text.to_owned() };
     let request_id = RequestId::new(cluster.bench.clock.now(), &SystemEntropy::new()).unwrap();
-    let submission = Submission::new(request_id, Event::PolicyLoaded { digest });
+    let submission = Submission::new(request_id, loaded(digest));
     log.record(submission.with(vec![Effect::PublishPolicy(Box::new(set))])).await.unwrap();
     let before = one.digest();
     for _ in 0..2 {
@@ -157,7 +162,7 @@ async fn a_replica_that_cannot_validate_what_others_published_keeps_the_old_and_
     }
     assert_eq!(one.digest(), before);
     // What the old ones permit is not recorded any more.
-    let under = Submission::new(request_id, Event::PolicyLoaded { digest: before });
+    let under = Submission::new(request_id, loaded(before));
     let refused = log.record(under.with(vec![Effect::RequirePolicy(before)])).await.unwrap_err();
     assert_eq!(refused, RecordError::Overtaken(Overtaken::Policy));
     // It recovers by itself when others go back.

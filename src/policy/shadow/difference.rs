@@ -1,6 +1,6 @@
 //! What two answers to one question have not in common.
 
-use crate::policy::decision::{Denial, PolicyDigest, PolicyRef};
+use crate::policy::decision::{Denial, PolicyDigests, PolicyRef};
 
 /// An answer, without the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct Verdict {
     /// Yes or no.
     pub allowed: bool,
     /// Whose.
-    pub digest: PolicyDigest,
+    pub digests: PolicyDigests,
     /// The policies that decided, in the order of their names.
     pub decided_by: Vec<PolicyRef>,
     /// Why not.
@@ -16,13 +16,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn permitted(digest: PolicyDigest, decided_by: &[PolicyRef]) -> Self {
-        Self { allowed: true, digest, decided_by: decided_by.to_vec(), reason: None }
+    pub(super) fn permitted(digests: PolicyDigests, decided_by: &[PolicyRef]) -> Self {
+        Self { allowed: true, digests, decided_by: decided_by.to_vec(), reason: None }
     }
 
     pub(super) fn denied(denial: &Denial) -> Self {
         let (decided_by, reason) = (denial.decided_by.clone(), Some(denial.reason.to_string()));
-        Self { allowed: false, digest: denial.digest, decided_by, reason }
+        Self { allowed: false, digests: *denial.digests, decided_by, reason }
     }
 
     /// How a later one differs from this.

@@ -45,7 +45,7 @@ impl Watcher {
     pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>) {
         self.see(|| {
             let live = match answer {
-                Ok(permit) => Verdict::permitted(permit.digest(), permit.decided_by()),
+                Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
                 Err(denial) => Verdict::denied(denial),
             };
             Seen { question: Question::Issue(Box::new(Issue::of(question))), live }
@@ -55,7 +55,7 @@ impl Watcher {
     pub(super) fn person(&self, question: &PersonQuestion<'_>, answer: &Result<Decided, Denial>) {
         self.see(|| {
             let live = match answer {
-                Ok(decided) => Verdict::permitted(decided.digest(), decided.decided_by()),
+                Ok(decided) => Verdict::permitted(decided.digests(), decided.decided_by()),
                 Err(denial) => Verdict::denied(denial),
             };
             Seen { question: Question::Person(Box::new(Facts::of_person(question))), live }

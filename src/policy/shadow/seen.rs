@@ -78,11 +78,11 @@ impl Seen {
     pub(in crate::policy) fn put_to(&self, candidate: &PolicyEngine) -> Verdict {
         match &self.question {
             Question::Issue(issue) => match candidate.decide_issue(&issue.question()) {
-                Ok(permit) => Verdict::permitted(permit.digest(), permit.decided_by()),
+                Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
                 Err(denial) => Verdict::denied(&denial),
             },
             Question::Person(facts) => match candidate.sets().decide(facts) {
-                Ok(decided) => Verdict::permitted(decided.digest(), decided.decided_by()),
+                Ok(decided) => Verdict::permitted(decided.digests(), decided.decided_by()),
                 Err(denial) => Verdict::denied(&denial),
             },
         }

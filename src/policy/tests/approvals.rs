@@ -22,6 +22,7 @@ fn needed(files: &[(&str, &str)], grant: &str, have: &[&str]) -> Option<u32> {
         at: asked.at,
         grant: &asked.grant,
         duration: HOUR,
+        people: &BTreeSet::new(),
         groups: &groups,
     })
 }
@@ -59,6 +60,7 @@ fn a_grant_of_another_catalog_needs_more_than_anybody_has() {
         at: asked.at,
         grant: &Arc::new(grant("b", &[], &["other"], true)),
         duration: HOUR,
+        people: &BTreeSet::new(),
         groups: &groups,
     };
     assert_eq!(engine.approvals_needed(&probe), None);

@@ -140,9 +140,12 @@ fn is_valid(text: &str) -> bool {
 fn built(asked: &Asked) -> (Request, Entities) {
     let words = Vocabulary::new().unwrap();
     let schema = &shared().0;
-    let facts = GrantEntity::new(&asked.grant, &words).unwrap();
-    let caller = entities::principal(&asked.principal, &words, Reads::ALL).unwrap();
-    let actor = asked.actor.iter().map(|actor| entities::workload(actor, &words, Reads::ALL).unwrap());
+    let facts = GrantEntity::new(&asked.grant, &words, &Relations::default()).unwrap();
+    let caller = entities::principal(&asked.principal, &words, &Relations::default(), Reads::ALL).unwrap();
+    let actor = asked
+        .actor
+        .iter()
+        .map(|actor| entities::workload(actor, &words, &Relations::default(), Reads::ALL).unwrap());
     let all = facts.entities.iter().cloned().chain([caller]).chain(actor);
     let entities = Entities::from_entities(all, Some(schema)).unwrap();
     let context: Context = context::issue(&asked.question(), &words, Reads::ALL).unwrap();

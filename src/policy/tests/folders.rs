@@ -75,7 +75,7 @@ fn a_folder_without_a_policy_is_refused_because_nothing_could_ever_be_issued() {
     assert!(
         refusal(&[("customer/a.cedar", ALLOW), ("vendor/README.md", "")]).contains("vendor: has no policy")
     );
-    let nowhere = Settings { dir: "/nonexistent/policies".into() };
+    let nowhere = Settings::of_folder("/nonexistent/policies");
     assert!(PolicyEngine::load(&nowhere, &catalog()).is_err());
 }
 

@@ -17,6 +17,7 @@ struct Scene {
     ann: Person,
     bob: Person,
     authentication: Authentication,
+    approvers: BTreeSet<PrincipalId>,
     groups: BTreeSet<(IssuerName, String)>,
 }
 
@@ -28,6 +29,7 @@ impl Scene {
             ann: someone("ann", Some("Ann")),
             bob: someone("bob", None),
             authentication: asked.authentication,
+            approvers: BTreeSet::from([id("staff", "bob")]),
             groups: BTreeSet::from([(IssuerName::new("staff").unwrap(), "g".to_owned())]),
         }
     }
@@ -59,7 +61,7 @@ impl Scene {
     }
 
     fn activate(&self, count: u32) -> Wish<'_> {
-        let approvals = Approvals { count, groups: &self.groups };
+        let approvals = Approvals { count, people: &self.approvers, groups: &self.groups };
         Wish::Activate { grant: &self.grant, duration: HOUR, approvals }
     }
 
@@ -152,10 +154,11 @@ fn an_elevation_shows_its_grant_and_its_requester_to_policy() {
 #[test]
 fn what_we_build_has_the_schemas_shape_for_every_action() {
     let (scene, words, schema) = (Scene::new(), Vocabulary::new().unwrap(), schema().unwrap());
-    let facts = GrantEntity::new(&scene.grant, &words).unwrap();
+    let facts = GrantEntity::new(&scene.grant, &words, &Relations::default()).unwrap();
     for wish in scene.wishes() {
         let question = scene.question(&scene.bob, wish);
-        let people = [&scene.ann, &scene.bob].map(|one| entities::person(one, &words, Reads::ALL).unwrap());
+        let people = [&scene.ann, &scene.bob]
+            .map(|one| entities::person(one, &words, &Relations::default(), Reads::ALL).unwrap());
         let elevation = scene.elevation();
         let built = entities::elevation(&elevation, &words).unwrap();
         let all = facts.entities.iter().cloned().chain(people).chain([built]);
@@ -165,7 +168,7 @@ fn what_we_build_has_the_schemas_shape_for_every_action() {
             None => facts.uid.clone(),
         };
         let action = words.action(question.wish.action());
-        let context = context::person(&question, &words, Reads::ALL).unwrap();
+        let context = context::person(&question, &words, &Relations::default(), Reads::ALL).unwrap();
         Request::new(entities::person_uid(&scene.bob, &words), action, resource, context, Some(&schema))
             .unwrap();
     }

@@ -210,7 +210,12 @@ pub(super) fn mint_entry(by: &Caller, open: &OpenWindow) -> Event {
             issued_at: by.token.issued_at,
             expires_at: by.token.expires_at,
         },
-        policy: PolicyRecord { digest: Fingerprint::of(b"policies"), decided_by: Vec::new() },
+        policy: PolicyRecord {
+            digest: Fingerprint::of(b"policies"),
+            customer: Fingerprint::of(b"the customer's"),
+            vendor: None,
+            decided_by: Vec::new(),
+        },
         facts: None,
         credential: CredentialRecord::Jwt {
             jti: by.request_id.to_string(),

@@ -102,7 +102,7 @@ impl World {
             write_policy(&bench, POLICY);
         }
         let dir = bench.folder.path().join("policies");
-        let policy = Arc::new(PolicyEngine::load(&policy::Settings { dir }, &catalog).unwrap());
+        let policy = Arc::new(PolicyEngine::load(&policy::Settings::of_folder(dir), &catalog).unwrap());
         let issuers = vec![issuer("customer", start.customer_may_approve), issuer("vendor", false)];
         let entropy = Arc::new(SystemEntropy::new());
         let federation = Federation::new(issuers, Arc::clone(&bench.clock) as _, entropy).unwrap();

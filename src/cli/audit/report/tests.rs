@@ -90,7 +90,12 @@ fn end() -> Moment {
 }
 
 fn policy() -> PolicyRecord {
-    PolicyRecord { digest: Fingerprint::of(b"policies"), decided_by: vec!["customer/a#b".to_owned()] }
+    PolicyRecord {
+        digest: Fingerprint::of(b"policies"),
+        customer: Fingerprint::of(b"the customer's"),
+        vendor: None,
+        decided_by: vec!["customer/a#b".to_owned()],
+    }
 }
 
 fn token() -> TokenRecord {

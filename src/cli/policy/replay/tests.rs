@@ -77,7 +77,7 @@ impl Scene {
         let grant = GrantRecord { name: "ledger".into(), kind: Some("jwt"), version: None };
         let token = TokenRecord { sha256: Fingerprint::of(b"t"), issued_at: at, expires_at: at };
         let decided_by = if web { Vec::new() } else { vec!["customer/a.cedar#billing".to_owned()] };
-        let policy = PolicyRecord { digest: self.digest, decided_by };
+        let policy = PolicyRecord { digest: self.digest, customer: self.digest, vendor: None, decided_by };
         if web {
             return Event::CredentialRefused {
                 principal,

@@ -95,7 +95,7 @@ impl Args {
         Ok(Report {
             at,
             version: env!("CARGO_PKG_VERSION"),
-            folder: place.dir.display().to_string(),
+            folder: place.policy.dir.display().to_string(),
             overview: overview(&sets, &world, at)?,
             invariants: self.invariants(&place, &sets, &world, at, output).await?,
         })
@@ -109,7 +109,7 @@ impl Args {
         now: Moment,
         output: &Output,
     ) -> anyhow::Result<Invariants> {
-        let file = self.invariants.clone().unwrap_or_else(|| place.dir.join(INVARIANTS_FILE));
+        let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
         if self.invariants.is_none() && !file.exists() {
             return Ok(Invariants::None);
         }

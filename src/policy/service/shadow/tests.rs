@@ -92,7 +92,7 @@ impl Scene {
             write(&next, text);
         }
         let catalog = Arc::new(Catalog::new(vec![grant()]).unwrap());
-        let engine = Arc::new(PolicyEngine::load(&Settings { dir: live }, &catalog).unwrap());
+        let engine = Arc::new(PolicyEngine::load(&Settings::of_folder(live), &catalog).unwrap());
         let log = bench.log().await;
         let services = ShadowServices {
             catalog: Arc::clone(&catalog),
@@ -100,7 +100,7 @@ impl Scene {
             clock: Arc::clone(&bench.clock) as _,
             entropy: Arc::new(SystemEntropy::new()),
         };
-        let settings = ShadowSettings { dir: next, log_per_hour };
+        let settings = ShadowSettings::of_folder(next, log_per_hour);
         let shadow = Arc::new(Shadow::beside(&engine, settings, services));
         Self { bench, catalog, engine, log, shadow }
     }
@@ -252,7 +252,7 @@ mod properties {
                 write(&dir, texts[live]);
                 with.engine.reload().unwrap();
                 with.shadow.look().await;
-                let (without, at) = (PolicyEngine::load(&Settings { dir }, &with.catalog).unwrap(), with.bench.clock.now());
+                let (without, at) = (PolicyEngine::load(&Settings::of_folder(dir), &with.catalog).unwrap(), with.bench.clock.now());
                 for subject in subjects.iter().map(|number| ["ann", "bob", "eve"][*number]) {
                     let both = [&*with.engine, &without].map(|engine| answer(engine, &with.catalog, at, subject));
                     assert_eq!(both[0], both[1]);

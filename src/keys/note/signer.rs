@@ -1,4 +1,4 @@
-//! The log's key: an Ed25519 key with a name (C2SP signed-note).
+//! The private half of a note's key: an Ed25519 key with a name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +9,14 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use zeroize::Zeroizing;
 
-use super::KeyError;
+use super::ED25519_TYPE;
+use crate::keys::KeyError;
+use crate::secret::SecretText;
 
-/// signed-note's byte for "Ed25519 over the text as it is".
-const ED25519: u8 = 0x01;
+/// What a private key begins with where it is a text (as Go's `golang.org/x/mod/sumdb/note` writes it).
+const PRIVATE: &str = "PRIVATE+KEY+";
 
-/// Signs checkpoints: an Ed25519 key with the log's name (C2SP signed-note). Cheap to clone.
+/// Signs notes: checkpoints with the log's key, policy bundles with a vendor's. Cheap to clone.
 #[derive(Clone)]
 pub struct NoteSigner {
     name: Arc<str>,
@@ -39,28 +41,63 @@ impl NoteSigner {
             .map_err(|_| KeyError::Entropy(crate::entropy::EntropyError))
     }
 
-    /// Reads PKCS#8 DER and gives the key its name: the log's origin, without a space or a `+`.
+    /// Reads PKCS#8 DER and gives the key its name, without a space or a `+`: of a log, its origin.
     pub fn from_pkcs8(name: &str, der: &[u8]) -> Result<Self, KeyError> {
-        if !is_note_name(name) {
-            return Err(KeyError::Invalid(
-                "a log's origin is 1 to 200 characters without space, `+` or control characters",
-            ));
-        }
         let pair = Ed25519KeyPair::from_pkcs8(der)
             .map_err(|_| KeyError::Invalid("not an Ed25519 private key in PKCS#8"))?;
+        Self::named(name, pair)
+    }
+
+    /// A new key from 32 bytes that nobody can guess, and its text for [`from_text`](Self::from_text).
+    pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<(Self, SecretText), KeyError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+            .map_err(|_| KeyError::Invalid("not the seed of an Ed25519 key"))?;
+        let signer = Self::named(name, pair)?;
+        let typed: Zeroizing<Vec<u8>> = Zeroizing::new(std::iter::once(ED25519_TYPE).chain(*seed).collect());
+        let encoded = Zeroizing::new(STANDARD.encode(&*typed));
+        let text = format!("{PRIVATE}{}+{}", signer.identity(), *encoded);
+        Ok((signer, SecretText::new(text)))
+    }
+
+    /// Reads `PRIVATE+KEY+name+hex8(key id)+base64(0x01 ‖ seed)`, the text that goes with signed-note's verifier keys.
+    pub fn from_text(text: &SecretText) -> Result<Self, KeyError> {
+        const FORM: KeyError = KeyError::Invalid("a private key has the form `PRIVATE+KEY+name+hash+key`");
+        let mut parts = text.expose().trim().strip_prefix(PRIVATE).ok_or(FORM)?.splitn(3, '+');
+        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(FORM);
+        };
+        let typed = Zeroizing::new(STANDARD.decode(key).map_err(|_| FORM)?);
+        let seed = match typed.split_first() {
+            Some((&ED25519_TYPE, seed)) => Zeroizing::new(<[u8; 32]>::try_from(seed).map_err(|_| FORM)?),
+            _ => return Err(KeyError::Invalid("the private key is not an Ed25519 key")),
+        };
+        let (signer, _) = Self::from_seed(name, &seed)?;
+        if format!("{:08x}", u32::from_be_bytes(signer.key_id)) == hash {
+            Ok(signer)
+        } else {
+            Err(KeyError::Invalid("the private key's hash does not fit its name and key"))
+        }
+    }
+
+    fn named(name: &str, pair: Ed25519KeyPair) -> Result<Self, KeyError> {
+        if !is_note_name(name) {
+            return Err(KeyError::Invalid(
+                "a key's name is 1 to 200 characters without space, `+` or control characters",
+            ));
+        }
         let mut public = [0; 32];
         public.copy_from_slice(pair.public_key().as_ref());
         Ok(Self { name: Arc::from(name), pair: Arc::new(pair), public, key_id: note_key_id(name, &public) })
     }
 
-    /// The name, which is the log's origin.
+    /// The name: of a log, its origin.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// `name+hex8(key id)+base64(0x01 ‖ public key)`
     pub fn verifier_key(&self) -> String {
-        let mut typed = vec![ED25519];
+        let mut typed = vec![ED25519_TYPE];
         typed.extend_from_slice(&self.public);
         format!("{}+{}", self.identity(), STANDARD.encode(typed))
     }
@@ -83,7 +120,7 @@ impl NoteSigner {
     }
 
     /// `name+hex8(key id)`: how the key is called where it is kept.
-    pub(super) fn identity(&self) -> String {
+    pub(in crate::keys) fn identity(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = write_id(&mut text, &self.name, self.key_id);
@@ -98,7 +135,7 @@ fn is_note_name(name: &str) -> bool {
 }
 
 fn note_key_id(name: &str, public: &[u8; 32]) -> [u8; 4] {
-    let digest = crate::secret::Fingerprint::of_parts(&[name.as_bytes(), &[b'\n', ED25519], public]);
+    let digest = crate::secret::Fingerprint::of_parts(&[name.as_bytes(), &[b'\n', ED25519_TYPE], public]);
     digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
@@ -117,6 +154,24 @@ mod tests {
         let der = NoteSigner::generate_pkcs8().unwrap();
         for bad in ["", "a b", "a\u{2003}b", "a+b", "a\nb", "a\u{7f}b", &"x".repeat(201)] {
             assert!(NoteSigner::from_pkcs8(bad, &der).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_reads_back_from_its_text_and_from_no_other() {
+        let (signer, text) = NoteSigner::from_seed("vendor.example/policies", &[7; 32]).unwrap();
+        assert!(text.expose().starts_with("PRIVATE+KEY+vendor.example/policies+"));
+        let line = SecretText::new(format!("{}\n", text.expose()));
+        assert_eq!(NoteSigner::from_text(&line).unwrap().verifier_key(), signer.verifier_key());
+        for bad in [
+            signer.verifier_key(),
+            text.expose().replace("vendor.example", "vandor.example"),
+            text.expose().replace("PRIVATE+", ""),
+            format!("{PRIVATE}x+00000000+{}", STANDARD.encode([ED25519_TYPE; 32])),
+            format!("{PRIVATE}x+00000000+{}", STANDARD.encode([2; 33])),
+            String::new(),
+        ] {
+            assert!(NoteSigner::from_text(&SecretText::new(bad.clone())).is_err(), "{bad}");
         }
     }
 
