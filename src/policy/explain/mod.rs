@@ -23,6 +23,7 @@ use cedar_policy::{Effect, Policy};
 
 pub use shape::{
     ApprovalsNeeded, AuthorSaid, Explanation, Found, NearestMiss, Part, PolicySaid, Suggested, Verdict,
+    as_wanted,
 };
 
 use self::look::{Judge, Judged, Look};

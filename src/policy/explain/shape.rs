@@ -103,6 +103,16 @@ pub struct Part {
     pub found: Vec<Found>,
 }
 
+/// A part's text as it would have to be: `not (a && b)` where it must not hold.
+pub fn as_wanted(source: &str, hold: bool) -> String {
+    let several = source.contains(" && ") || source.contains(" || ");
+    match (hold, several) {
+        (true, _) => source.to_owned(),
+        (false, true) => format!("not ({source})"),
+        (false, false) => format!("not {source}"),
+    }
+}
+
 /// What a part looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {

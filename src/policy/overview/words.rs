@@ -2,7 +2,7 @@
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy, PrincipalConstraint};
 
-use crate::policy::explain::all_parts;
+use crate::policy::explain::{all_parts, as_wanted};
 use crate::policy::schema::Vocabulary;
 
 /// Whom the scope means.
@@ -27,6 +27,5 @@ fn within(whom: &str, uid: &EntityUid, words: &Vocabulary) -> String {
 
 /// Every part of the conditions.
 pub(super) fn conditions(policy: &Policy) -> Vec<String> {
-    let parts = all_parts(policy).into_iter();
-    parts.map(|(source, hold)| if hold { source } else { format!("not {source}") }).collect()
+    all_parts(policy).iter().map(|(source, hold)| as_wanted(source, *hold)).collect()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cli::terminal::escaped;
 use crate::policy::explain::{
-    ApprovalsNeeded, AuthorSaid, Explanation, NearestMiss, Part, PolicySaid, Verdict,
+    ApprovalsNeeded, AuthorSaid, Explanation, NearestMiss, Part, PolicySaid, Verdict, as_wanted,
 };
 
 /// Colours, where there is a terminal.
@@ -103,8 +103,7 @@ fn of_policy(text: &mut String, what: &str, policy: &PolicySaid) {
 }
 
 fn of_part(text: &mut String, file: &str, part: &Part) {
-    let hold = if part.hold { "" } else { "not " };
-    let _ = writeln!(text, "    {hold}{}", escaped(&part.source));
+    let _ = writeln!(text, "    {}", escaped(&as_wanted(&part.source, part.hold)));
     for found in &part.found {
         let value = found.value.as_deref().map_or_else(|| "nothing there".to_owned(), escaped);
         let _ = writeln!(text, "      {} = {value}   ({file}:{})", escaped(&found.place), part.line);
