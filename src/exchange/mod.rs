@@ -329,7 +329,7 @@ impl Exchange {
             let capped = policy.reads_ttl(&target.grant);
             let shorter = fit::shorter_than(fit.ttl).filter(|_| capped);
             let permit = shorter.into_iter().find_map(|ttl| ask(ttl).ok());
-            permit.ok_or_else(|| Stop::Denied(asked.denied(attempt, denial)))
+            permit.ok_or_else(|| Stop::Denied(Box::new(asked.denied(attempt, denial))))
         })
     }
 

@@ -52,7 +52,7 @@ impl<'a> Asked<'a> {
         FactsRecord::of(&Facts::of_issue(&self.question(attempt)))
     }
 
-    pub(super) fn denied(self, attempt: Attempt<'a>, denial: Denial) -> Box<Denied> {
-        Box::new(Denied { denial, facts: self.facts(attempt) })
+    pub(super) fn denied(self, attempt: Attempt<'a>, denial: Denial) -> Denied {
+        Denied { denial, facts: self.facts(attempt) }
     }
 }

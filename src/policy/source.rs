@@ -85,7 +85,8 @@ impl Sources {
         match read_author(dir, Author::Customer, &mut faults) {
             Ok(Some(files)) => sources.files = files,
             Ok(None) => {
-                faults.push(Fault::of_file("customer", "the folder is missing; nothing could ever be issued"))
+                faults
+                    .push(Fault::of_file("customer", "the folder is missing; nothing could ever be issued"));
             }
             Err(error) => faults.push(Fault::of_file(Author::Customer.as_str(), cannot_read(&error))),
         }

@@ -370,7 +370,7 @@ fn shadow(
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
     };
-    Some(Arc::new(Shadow::beside(engine, settings?, services)))
+    Some(Arc::new(Shadow::beside(engine, &settings?, services)))
 }
 
 fn certificates(server: &ServerSettings, live: Option<RustlsConfig>) -> Option<Certificates> {

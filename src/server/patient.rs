@@ -94,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn who_takes_the_answer_slowly_gets_all_of_it() {
         let (near, mut far) = tokio::io::duplex(8);
-        let mut near = Patient::new(near, Duration::from_secs(60));
+        let mut near = Patient::new(near, Duration::from_mins(1));
         let reading = async {
             let mut taken = vec![0; 100];
             for byte in taken.chunks_mut(1) {

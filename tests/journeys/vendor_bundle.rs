@@ -86,9 +86,9 @@ async fn running_broker_takes_the_pinned_bundle_and_keeps_it_when_the_next_is_ba
     broker.exchange("ledger", &token).await.granted();
     let entry = loaded(&broker).await.pop().unwrap();
     assert_eq!((&entry["bundle"]["name"], &entry["bundle"]["version"]), (&"acme".into(), &7.into()));
-    let issued = log::entries(&broker).await.pop().unwrap().json;
+    let newest = log::entries(&broker).await.pop().unwrap().json;
     for author in ["digest", "customer", "vendor"] {
-        assert_eq!(issued["policy"][author], entry[author], "{issued}");
+        assert_eq!(newest["policy"][author], entry[author], "{newest}");
     }
 
     // The next version comes before its review: the last good one stays.

@@ -135,14 +135,14 @@ impl Reader<'_> {
                 None => {}
             }
         }
-        self.put(offset, kind, name, written.attrs.owner.as_ref(), parents);
+        self.put(offset, kind, &name, written.attrs.owner.as_ref(), parents);
     }
 
     fn put(
         &mut self,
         offset: usize,
         kind: Kind,
-        name: EntityUid,
+        name: &EntityUid,
         owner: Option<&Name>,
         parents: Vec<EntityUid>,
     ) {

@@ -58,7 +58,7 @@ pub struct Shadow {
 
 impl Shadow {
     /// From now on `live` hands over what it decides. Nothing is tried out before the first [`look`](Self::look).
-    pub fn beside(live: &PolicyEngine, settings: ShadowSettings, services: ShadowServices) -> Self {
+    pub fn beside(live: &PolicyEngine, settings: &ShadowSettings, services: ShadowServices) -> Self {
         let sampler = Mutex::new(Sampler::new(settings.log_per_hour));
         let seen = Mutex::new(live.watch());
         let (candidate, fault) = (ArcSwapOption::empty(), Mutex::default());

@@ -280,7 +280,8 @@ proptest! {
                 let group = name(number);
                 format!("@id(\"g{number}\") permit(principal in Tidegate::Group::\"{group}\", action, resource);\n")
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let token: Vec<usize> = chosen(direct, 0).filter(|number| *number < 3 && of_token[*number]).collect();
         let groups: Vec<String> = token.iter().map(|number| format!("g{number}")).collect();
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();

@@ -61,7 +61,9 @@ async fn listen_once(dialer: &Dialer, news: &News) -> Result<(), StoreError> {
             // It would connect by itself, with the password that it was given.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(broken(error)),
-            Err(_) => drop(bounded(call, sqlx::query("SELECT 1").execute(&mut listener)).await?),
+            Err(_) => {
+                bounded(call, sqlx::query("SELECT 1").execute(&mut listener)).await?;
+            }
         }
     }
 }

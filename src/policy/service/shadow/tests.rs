@@ -101,7 +101,7 @@ impl Scene {
             entropy: Arc::new(SystemEntropy::new()),
         };
         let settings = ShadowSettings { dir: next, log_per_hour };
-        let shadow = Arc::new(Shadow::beside(&engine, settings, services));
+        let shadow = Arc::new(Shadow::beside(&engine, &settings, services));
         Self { bench, catalog, engine, log, shadow }
     }
 
