@@ -13,6 +13,7 @@
     clippy::cast_possible_truncation,
     clippy::format_push_string,
     clippy::needless_pass_by_value,
+    clippy::disallowed_methods,
     reason = "tests"
 )]
 

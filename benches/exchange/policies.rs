@@ -16,17 +16,17 @@ const RELOAD_EVERY: Duration = Duration::from_millis(200);
 pub async fn shadow(plan: &mut Plan) {
     let issuer = Issuer::es256();
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    let [plain, shadowing] = &folders;
-    broker::lay_out(plain.path(), &issuer, 0);
-    broker::lay_out(shadowing.path(), &issuer, 0);
-    broker::try_out(shadowing.path());
-    let (plain, shadowing) =
-        (Server::start(Kind::Broker, plain.path()), Server::start(Kind::Broker, shadowing.path()));
+    let [alone, beside] = &folders;
+    broker::lay_out(alone.path(), &issuer, 0);
+    broker::lay_out(beside.path(), &issuer, 0);
+    broker::try_out(beside.path());
+    let (bare, shadowing) =
+        (Server::start(Kind::Broker, alone.path()), Server::start(Kind::Broker, beside.path()));
     println!("\nShadow mode: ES256, {} exchanges a round, {ROUNDS} rounds each, median", plan.per_round);
     for connections in [16, 64] {
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            without.push(round(&plain, &issuer, plan, plan.per_round, connections, None).await);
+            without.push(round(&bare, &issuer, plan, plan.per_round, connections, None).await);
             with.push(round(&shadowing, &issuer, plan, plan.per_round, connections, None).await);
         }
         let (without, with) = (median(without), median(with));

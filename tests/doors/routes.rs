@@ -109,7 +109,7 @@ async fn a_person_without_any_right_gets_nothing_out_of_any_route() {
                 ("GET", "/v1/grants") => assert_eq!(answer.done()["grants"], json!([])),
                 ("GET", "/v1/whoami") => assert_eq!(answer.done()["subject"], "zoe"),
                 (_, path) if path.contains("{id}") || path == "/v1/explain" => {
-                    drop(answer.problem(404, "not_found"))
+                    drop(answer.problem(404, "not_found"));
                 }
                 _ => {
                     assert_eq!(
