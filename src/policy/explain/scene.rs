@@ -16,6 +16,7 @@ use crate::policy::entities::GrantEntity;
 use crate::policy::facts::{Asked, Facts, FactsError};
 use crate::policy::index::Candidates;
 use crate::policy::reads::Reads;
+use crate::policy::relations::{Relations, token_group};
 use crate::policy::schema::{Vocabulary, uid};
 use crate::policy::sets::{Refusal, with_issue_question, with_person_question};
 
@@ -33,6 +34,7 @@ pub(super) struct Scene {
     pub(super) request: Request,
     pub(super) entities: Entities,
     pub(super) words: Vocabulary,
+    relations: Relations,
 }
 
 impl Scene {
@@ -58,7 +60,7 @@ impl Scene {
             })
         };
         let (request, entities) = built??;
-        Ok(Self { request, entities, words: sets.words.clone() })
+        Ok(Self { request, entities, words: sets.words.clone(), relations: sets.relations().clone() })
     }
 
     /// Does it hold? `None` when it fails.
@@ -112,6 +114,19 @@ impl Scene {
         named.split_once('/').map(|(issuer, _)| uid(&self.words.issuer, issuer))
     }
 
+    /// The groups of tokens that lead into a group: itself, or those below a team, which no token names.
+    pub(super) fn brought_by(&self, group: EntityUid) -> Vec<EntityUid> {
+        let is_of_tokens = |uid: &EntityUid| {
+            *uid.type_name() == self.words.group && token_group(uid.id().unescaped()).is_some()
+        };
+        if *group.type_name() != self.words.group || is_of_tokens(&group) {
+            return vec![group];
+        }
+        let below = self.relations.below(&group).iter().filter(|uid| is_of_tokens(uid));
+        let below: Vec<EntityUid> = below.cloned().collect();
+        if below.is_empty() { vec![group] } else { below }
+    }
+
     /// Of what is found there.
     pub(super) fn type_of(&self, place: &Place) -> Option<EntityTypeName> {
         match self.found(place) {
@@ -138,7 +153,8 @@ mod tests {
             None,
         );
         let (request, entities) = (request.unwrap(), Entities::empty());
-        let scene = Scene { request, entities, words: Vocabulary::new().unwrap() };
+        let scene =
+            Scene { request, entities, words: Vocabulary::new().unwrap(), relations: Relations::default() };
         scene.value(&expression.parse().unwrap()).unwrap().tell()
     }
 

@@ -163,7 +163,8 @@ fn member(scene: &Scene, one: &Expr, of: &Expr, want: bool) -> Vec<Targets> {
         _ => return Vec::new(),
     };
     if want {
-        return groups.into_iter().map(|group| joined(scene, &place, group)).collect();
+        let ways = groups.into_iter().flat_map(|group| scene.brought_by(group));
+        return ways.map(|group| joined(scene, &place, group)).collect();
     }
     vec![groups.into_iter().map(|group| (place.clone(), To::NotIn(group))).collect()]
 }
