@@ -6,6 +6,13 @@ use super::assume::text;
 use super::literals::Literals;
 use crate::grants::Grant;
 
+/// Of more groups than this, how they hang together is not told: the solver would choke on every pair. That only makes it
+/// consider more than there is.
+const MOST_GROUPS: usize = 60;
+
+/// The same of the ways into one group.
+const MOST_WAYS: usize = 200;
+
 fn group(id: &str) -> String {
     format!("Tidegate::Group::{}", text(id))
 }
@@ -16,7 +23,9 @@ fn is_token_group(id: &str) -> bool {
 
 /// Which of the groups that are named is part of which.
 pub(super) fn hierarchy(literals: &Literals) -> Vec<String> {
-    let Some(teams) = &literals.teams else { return Vec::new() };
+    let Some(teams) = literals.teams.as_ref().filter(|_| literals.groups.len() <= MOST_GROUPS) else {
+        return Vec::new();
+    };
     let pairs = literals.groups.iter().flat_map(|one| literals.groups.iter().map(move |other| (one, other)));
     pairs
         .filter(|(one, other)| one != other)
@@ -37,6 +46,9 @@ pub(super) fn members(literals: &Literals, who: &str, kind: &str) -> Vec<String>
         let by_name = parts.iter().filter(|(sort, _)| *sort == kind);
         let by_name = by_name.map(|(sort, part)| format!("{who} == Tidegate::{sort}::{}", text(part)));
         let ways: Vec<_> = by_token.chain(by_name).collect();
+        if ways.len() > MOST_WAYS {
+            return None;
+        }
         let is_in = format!("{who} in {}", group(id));
         match (is_token_group(id), ways.is_empty()) {
             (true, true) => None,
@@ -61,6 +73,9 @@ pub(super) fn of_approvers(literals: &Literals) -> Vec<String> {
             .filter(|(sort, part)| *sort == "Group" && is_token_group(part))
             .map(|(_, part)| has(part))
             .collect();
+        if ways.len() > MOST_WAYS {
+            return None;
+        }
         match (is_token_group(id) || named, ways.is_empty()) {
             (true, true) => None,
             (true, false) => Some(format!("!({}) || {}", ways.join(" || "), has(id))),
