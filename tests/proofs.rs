@@ -27,3 +27,5 @@ mod pairs;
 mod shipped;
 #[path = "proofs/solver.rs"]
 mod solver;
+#[path = "proofs/teams.rs"]
+mod teams;

@@ -13,6 +13,7 @@ use cedar_policy_core::ast::Expr;
 use super::formula::{Doubt, all, any, parse};
 use super::literals::Literals;
 use super::shape::Shape;
+use super::teams;
 use crate::claims::Profile;
 use crate::grants::{Grant, GrantKind};
 use crate::ids::Scope;
@@ -51,6 +52,7 @@ impl Assumptions<'_> {
         // Before the grants: what is reckoned there cannot fail with dates like these.
         parts.extend(texts(&self.circumstances())?);
         parts.push(any(self.grants()?));
+        parts.extend(texts(&teams::hierarchy(self.literals))?);
         parts.extend(texts(&self.networks())?);
         if self.reach == Reach::Broker {
             parts.extend(texts(&self.broker())?);
@@ -97,6 +99,7 @@ impl Assumptions<'_> {
                 .map(|(group, issuers)| own_group(who, group, issuers))
                 .collect::<Vec<_>>(),
         )?);
+        parts.extend(texts(&teams::members(self.literals, who, kind))?);
         if !is_person {
             parts.extend(texts(&self.subjects(who))?);
         }
@@ -153,6 +156,7 @@ impl Assumptions<'_> {
                 None => format!("!({it} has account)"),
             },
         ];
+        parts.extend(teams::owner(self.literals, it, grant));
         parts.extend(self.literals.sets.iter().map(|set| {
             let is_in = format!("{it} in Tidegate::GrantSet::{}", text(set));
             if grant.sets.contains(set) { is_in } else { format!("!({is_in})") }
@@ -212,6 +216,7 @@ impl Assumptions<'_> {
                     .iter()
                     .filter_map(|(group, issuers)| self.no_approvers_group(group, issuers)),
             );
+            parts.extend(teams::of_approvers(self.literals));
         }
         if self.shape.action.is_about_elevation() {
             parts.push("resource.duration >= duration(\"1s\")".to_owned());

@@ -15,6 +15,8 @@ pub(super) struct Literals {
     pub(super) groups: BTreeSet<String>,
     /// Of those, whose callers can be in them: by their tokens, or because of what is written down in any of the sets.
     pub(super) reach: BTreeMap<String, BTreeSet<String>>,
+    /// What is written down about teams; `None` when two versions that are compared differ in it.
+    pub(super) teams: Option<Relations>,
     /// Ids of grant sets.
     pub(super) sets: BTreeSet<String>,
     /// Arguments of `ip(…)`.
@@ -63,8 +65,18 @@ impl Literals {
         self.whole |= contexts > parts;
     }
 
-    /// Finds whose callers can be in the groups that are named.
+    /// Takes in what is written down about the groups that are named, and about owners: by one version of the policies, or by
+    /// two that are compared.
     pub(super) fn look_up(&mut self, relations: &[&Relations]) {
+        for written in relations {
+            self.groups
+                .extend(written.owned().filter_map(|grant| written.owner_of(grant)).map(str::to_owned));
+            let parts = self.groups.iter().flat_map(|group| written.parts_of(group)).collect::<BTreeSet<_>>();
+            let (groups, callers) = parts.into_iter().partition::<Vec<_>, _>(|(kind, _)| *kind == "Group");
+            let both = |(kind, id): (&str, &str)| (kind.to_owned(), id.to_owned());
+            self.groups.extend(groups.into_iter().map(|(_, id)| id.to_owned()));
+            self.callers.extend(callers.into_iter().map(both));
+        }
         let reach = |group: &String| {
             // Without relations, too: a token's group is its issuer's.
             let plain = Relations::default();
@@ -73,6 +85,11 @@ impl Literals {
             (group.clone(), issuers.map(|issuer| issuer.to_string()).collect())
         };
         self.reach = self.groups.iter().map(reach).collect();
+        let same = relations.windows(2).all(|pair| match pair {
+            [one, other] => one.says_the_same(other),
+            _ => true,
+        });
+        self.teams = relations.first().filter(|_| same).map(|written| (*written).clone());
     }
 
     fn name(&mut self, kind: &str, id: &str) {

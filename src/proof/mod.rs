@@ -17,6 +17,7 @@ mod shape;
 mod simplest;
 mod solver;
 mod surroundings;
+mod teams;
 mod versus;
 mod words;
 

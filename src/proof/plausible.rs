@@ -51,7 +51,8 @@ fn kubernetes(facts: &mut PrincipalFacts, lead: Lead) {
     if let Some((namespace, account)) = named.filter(|_| lead == Lead::Subject) {
         (record.namespace, record.service_account) = (namespace.to_owned(), account.to_owned());
     }
-    [&mut record.namespace, &mut record.service_account].into_iter().for_each(label);
+    name(&mut record.namespace, &['-']);
+    name(&mut record.service_account, &['-', '.']);
     let subject = format!("{PREFIX}{}:{}", record.namespace, record.service_account);
     facts.subject = subject.parse().unwrap_or_else(|_| facts.subject.clone());
 }
@@ -62,7 +63,7 @@ fn spiffe(facts: &mut PrincipalFacts, lead: Lead) {
     if let Some((domain, path)) = named.filter(|_| lead == Lead::Subject) {
         (record.trust_domain, record.path) = (domain.to_owned(), format!("/{path}"));
     }
-    label(&mut record.trust_domain);
+    name(&mut record.trust_domain, &['-', '.', '_']);
     if !record.path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_plain)) {
         "/example".clone_into(&mut record.path);
     }
@@ -90,9 +91,14 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// A DNS label, near enough.
-fn label(text: &mut String) {
-    if !is_plain(text) || text.chars().any(|c| c.is_ascii_uppercase()) {
+/// Keeps of a name what its profile lets stand in one: an example that was made up in part keeps the part that matters.
+fn name(text: &mut String, others: &[char]) {
+    let kept = text.chars().map(|c| c.to_ascii_lowercase());
+    *text = kept
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || others.contains(c))
+        .take(63)
+        .collect();
+    if text.is_empty() {
         "example".clone_into(text);
     }
 }

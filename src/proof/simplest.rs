@@ -18,7 +18,7 @@ pub(super) fn simplest(facts: &Facts, now: Moment, holds: &dyn Fn(&Facts) -> boo
     let (mut best, lead) = readings(facts).find(|(reading, _)| holds(reading))?;
     let mut steps = 0;
     let mut take = |best: &mut Facts, candidate: Facts| {
-        let candidate = lead.map_or_else(|| candidate.clone(), |lead| plausible(candidate.clone(), lead));
+        let candidate = plausible(candidate, lead);
         steps += 1;
         let better = steps < MOST_STEPS && candidate != *best && holds(&candidate);
         if better {
@@ -38,15 +38,13 @@ pub(super) fn simplest(facts: &Facts, now: Moment, holds: &dyn Fn(&Facts) -> boo
 }
 
 /// A solver's values where a broker has narrower ones: whole seconds, and two names for one thing.
-fn readings(facts: &Facts) -> impl Iterator<Item = (Facts, Option<Lead>)> {
+fn readings(facts: &Facts) -> impl Iterator<Item = (Facts, Lead)> {
     let spans = whole_seconds(facts);
-    let leads = [Some(Lead::Record), Some(Lead::Subject), None];
-    leads.into_iter().flat_map(move |lead| {
-        spans.clone().into_iter().map(move |facts| {
-            let read = lead.map_or_else(|| facts.clone(), |lead| plausible(facts.clone(), lead));
-            (read, lead)
-        })
-    })
+    let of = move |lead| {
+        let read = |facts: Facts| (plausible(facts, lead), lead);
+        spans.iter().cloned().map(read).collect::<Vec<_>>()
+    };
+    [Lead::Record, Lead::Subject].into_iter().flat_map(of)
 }
 
 fn whole_seconds(facts: &Facts) -> Vec<Facts> {

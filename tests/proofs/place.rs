@@ -85,7 +85,14 @@ impl Folder {
                 std::fs::copy(entry.path(), folder.path().join(author).join(entry.file_name())).unwrap();
             }
         }
+        std::fs::copy(shipped().join("entities.json"), folder.path().join("entities.json")).unwrap();
         Self(folder)
+    }
+
+    /// With this written down about teams and owners.
+    pub fn with_entities(self, text: &str) -> Self {
+        std::fs::write(self.0.path().join("entities.json"), text).unwrap();
+        self
     }
 
     /// Of these two texts; an empty one of the vendor's means that there is no vendor.

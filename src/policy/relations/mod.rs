@@ -34,7 +34,7 @@ pub struct Relations {
 }
 
 /// What the file says, flattened.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Written {
     /// Every declared group, person and workload, with each group that it is in, at whatever distance.
     above: HashMap<EntityUid, Box<[EntityUid]>>,
@@ -71,6 +71,27 @@ impl Relations {
         let below = self.written.below.iter().filter(|(uid, _)| uid.id().unescaped() == group);
         let below = below.flat_map(|(_, below)| below.iter().filter_map(issuer_of));
         issuer_of_group(group).into_iter().chain(below).collect()
+    }
+
+    /// Whether one group is written down as part of the other, at whatever distance.
+    pub fn is_part_of(&self, group: &str, other: &str) -> bool {
+        let (above, of) = (&self.written.above, |uid: &&EntityUid| {
+            uid.type_name().basename() == "Group" && uid.id().unescaped() == group
+        });
+        let found = above.keys().find(of).and_then(|uid| above.get(uid));
+        found.is_some_and(|above| above.iter().any(|uid| uid.id().unescaped() == other))
+    }
+
+    /// Who and what is written down in a group, at whatever distance: the sort (`Group`, `Person`, `Workload`) and the id.
+    pub fn parts_of(&self, group: &str) -> BTreeSet<(&str, &str)> {
+        let below = self.written.below.iter().filter(|(uid, _)| uid.id().unescaped() == group);
+        let below = below.flat_map(|(_, below)| below);
+        below.map(|uid| (uid.type_name().basename(), uid.id().unescaped())).collect()
+    }
+
+    /// Is the same written down in both?
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.written == other.written
     }
 
     /// Every issuer whose name stands in the file.
