@@ -32,6 +32,7 @@ pub mod notify;
 pub mod people;
 pub mod policy;
 pub mod principal;
+pub mod proof;
 pub mod server;
 pub mod store;
 pub mod tokens;

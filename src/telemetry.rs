@@ -177,6 +177,23 @@ pub fn describe() {
     describe_gauge!("tidegate_issuer_keys_age_seconds", Unit::Seconds, "Age of an issuer's key set");
     describe_gauge!("tidegate_clock_seconds", Unit::Seconds, "The broker's wall clock");
     describe_counter!("tidegate_policy_reloads_total", "Policy reloads by outcome");
+    describe_counter!(
+        "tidegate_policy_shadow_evaluations_total",
+        "Decisions made again by policies on trial"
+    );
+    describe_counter!(
+        "tidegate_policy_shadow_differences_total",
+        "Decisions that policies on trial would have made otherwise, by action and kind"
+    );
+    describe_counter!(
+        "tidegate_policy_shadow_dropped_total",
+        "Decisions that policies on trial were not asked about, because too many waited"
+    );
+    describe_counter!(
+        "tidegate_policy_shadow_failures_total",
+        "Decisions about which policies on trial could not be asked"
+    );
+    describe_counter!("tidegate_policy_shadow_reloads_total", "Loads of policies on trial, by outcome");
     describe_gauge!("tidegate_replica_heard_seconds", "Age of what is known of other replicas");
     describe_counter!("tidegate_replica_faults_total", "Times that other replicas could not be followed");
     describe_counter!("tidegate_sts_calls_total", "Calls to AWS STS by outcome");

@@ -54,6 +54,8 @@ mod metadata;
 mod narrowing;
 #[path = "doors/ops.rs"]
 mod ops;
+#[path = "doors/proofs.rs"]
+mod proofs;
 #[path = "doors/replay.rs"]
 mod replay;
 #[path = "doors/replicas.rs"]

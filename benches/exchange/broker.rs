@@ -36,6 +36,20 @@ pub fn lay_out_on(folder: &Path, issuer: &Issuer, others: usize, store: &str) {
     }
 }
 
+/// Lets the same policies with another ceiling be tried out beside it.
+pub fn try_out(folder: &Path) {
+    std::fs::create_dir_all(folder.join("candidate/customer")).expect("a folder");
+    write(folder, "candidate/customer/main.cedar", &POLICY.replace("\"1h\"", "\"4m\""));
+    let text = std::fs::read_to_string(folder.join("tidegate.toml")).expect("a configuration");
+    let text = text.replace("dir = \"policies\"", "dir = \"policies\"\nshadow_dir = \"candidate\"");
+    write(folder, "tidegate.toml", &text);
+}
+
+/// Other policies that decide the same.
+pub fn change(folder: &Path, version: u64) {
+    write(folder, "policies/customer/main.cedar", &format!("// version {version}\n{POLICY}"));
+}
+
 /// Serves what was laid out.
 pub async fn serve(folder: &Path) -> Running {
     let settings = tidegate::config::load(&folder.join("tidegate.toml")).expect("a configuration");

@@ -1,8 +1,8 @@
 //! Exchanges per second with durable audit on, beside a bare reference in the same run.
 //!
 //! `cargo bench --bench exchange` prints a table. Machines are noisy, so rounds of the broker and of the reference
-//! alternate and the ratio is what counts. `--quick` does a tenth; `--es256`, `--rs256`, `--policies` and `--stores` measure
-//! only that; `--profile` measures the broker alone. Both are processes of their own.
+//! alternate and the ratio is what counts. `--quick` does a tenth; `--es256`, `--rs256`, `--policies`, `--shadow`, `--reload`
+//! and `--stores` measure only that; `--profile` measures the broker alone. Both are processes of their own.
 
 #![allow(
     missing_docs,
@@ -24,6 +24,7 @@ mod broker;
 #[path = "../../tests/harness/certificates.rs"]
 mod certificates;
 mod load;
+mod policies;
 #[allow(dead_code, reason = "the harness has more than a bench needs")]
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
@@ -61,7 +62,8 @@ fn main() {
         if has("--profile") {
             return only_the_broker(&mut plan).await;
         }
-        let all = !["--es256", "--rs256", "--policies", "--stores"].into_iter().any(has);
+        let all =
+            !["--es256", "--rs256", "--policies", "--shadow", "--reload", "--stores"].into_iter().any(has);
         if all || has("--es256") {
             against_reference(&Issuer::es256(), &mut plan).await;
         }
@@ -70,6 +72,12 @@ fn main() {
         }
         if all || has("--policies") {
             policies_about_others(&mut plan).await;
+        }
+        if all || has("--shadow") {
+            policies::shadow(&mut plan).await;
+        }
+        if all || has("--reload") {
+            policies::reload(&mut plan).await;
         }
         if all || has("--stores") {
             stores::compare(&Issuer::es256(), &mut plan).await;

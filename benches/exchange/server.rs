@@ -1,10 +1,15 @@
 //! The broker and the reference as processes of their own, so that their memory and processor time are theirs alone.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use tidegate::server::Running;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use crate::{broker, reference};
 
@@ -28,6 +33,8 @@ impl Kind {
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// Where a broker tells its metrics.
+    ops: Option<SocketAddr>,
 }
 
 impl Server {
@@ -42,8 +49,27 @@ impl Server {
             .expect("a child process");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let address = line.trim().parse().unwrap_or_else(|_| panic!("{kind:?} did not start: {line}"));
-        Self { child, address }
+        let mut addresses = line.split_whitespace().map(|address| {
+            address.parse::<SocketAddr>().unwrap_or_else(|_| panic!("{kind:?} did not start: {line}"))
+        });
+        let address = addresses.next().unwrap_or_else(|| panic!("{kind:?} did not start"));
+        Self { child, address, ops: addresses.next() }
+    }
+
+    /// Lets a broker read its policies again; does not wait for it.
+    pub fn reload(&self) {
+        let mut input = self.child.stdin.as_ref().expect("its input");
+        input.write_all(b"reload\n").expect("the broker listens");
+    }
+
+    /// The sum of a broker's counters of that name.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let mut stream = TcpStream::connect(self.ops.expect("a broker")).await.expect("connect");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: bench\r\n\r\n").await.expect("write");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("read");
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// From `/proc`: user and system time so far, in ticks of 10 ms.
@@ -78,8 +104,8 @@ pub async fn serve_if_asked() -> bool {
     };
     if let Some(folder) = folder(Kind::Broker) {
         let running = broker::serve(&folder).await;
-        println!("{}", running.public_address());
-        until_input_ends().await;
+        println!("{} {}", running.public_address(), running.ops_address());
+        obey(&running).await;
         running.stop("the bench ended").await;
         return true;
     }
@@ -87,6 +113,21 @@ pub async fn serve_if_asked() -> bool {
     println!("{}", reference::start(&folder));
     until_input_ends().await;
     true
+}
+
+/// Reads the policies again at each line of standard input, until it ends.
+async fn obey(running: &Running) {
+    let (said, mut heard) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let _ = said.send(line);
+        }
+    });
+    while heard.recv().await.is_some() {
+        // What was said meanwhile is said with it.
+        while heard.try_recv().is_ok() {}
+        running.reload().await;
+    }
 }
 
 async fn until_input_ends() {

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use tidegate::audit::merkle::{Peaks, leaf_hash};
-use tidegate::audit::{CredentialRecord, Event, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord};
+use tidegate::audit::{
+    CredentialRecord, Event, FactsRecord, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord,
+};
 use tidegate::clock::Moment;
 use tidegate::entropy::SystemEntropy;
 use tidegate::ids::{RequestId, UniqueId};
+use tidegate::policy::Facts;
 use tidegate::secret::Fingerprint;
 use tidegate::store::{LogHead, LogRow, Store, TileHash};
 
@@ -28,6 +31,7 @@ pub fn event(number: u64) -> Event {
             digest: mark("policies"),
             decided_by: vec!["customer/main.cedar#billing-reads-the-ledger".to_owned()],
         },
+        facts: facts(number, at),
         credential: CredentialRecord::Jwt {
             jti: "01a204b4-7013-7d50-a997-ded4a8bd9cf8".to_owned(),
             kid: "mfIfNtuyUsbFvWHvPHB2q48Jhce3xiSX3pVDL5XRVM4".to_owned(),
@@ -40,18 +44,46 @@ pub fn event(number: u64) -> Event {
     }
 }
 
+/// As the broker keeps them, of a service account of a cluster with the claims that clusters send.
+fn facts(number: u64, at: Moment) -> Option<FactsRecord> {
+    let facts = serde_json::json!({
+        "at": at,
+        "principal": {
+            "kind": "workload", "issuer": "prod-cluster",
+            "subject": format!("system:serviceaccount:billing:invoicer-{}", number % 200),
+            "kubernetes": {
+                "namespace": "billing", "service_account": format!("invoicer-{}", number % 200),
+                "pod": format!("invoicer-{}-6c8f9d7b5-x2x7k", number % 200), "node": "ip-10-1-4-17",
+            },
+        },
+        "grant": {
+            "name": "ledger-api", "version": Fingerprint::of(b"grant"), "kind": "jwt", "break_glass": false,
+            "labels": ["production"],
+        },
+        "source_ip": "10.1.4.17",
+        "auth": { "issued_at": at },
+        "asked": { "action": "issue", "ttl": "5m", "scopes": ["ledger.read", "ledger.write"] },
+    });
+    FactsRecord::of(&serde_json::from_value::<Facts>(facts).expect("facts"))
+}
+
 /// The entry's bytes: what the log puts before an event, and the event.
-fn body(number: u64, entropy: &SystemEntropy) -> Bytes {
+fn body(event: &Event, entropy: &SystemEntropy) -> Bytes {
     let at = Moment::from_unix_millis(1_795_363_392_250);
     let id = UniqueId::new(at, entropy).expect("an id");
     let request = RequestId::new(at, entropy).expect("an id");
-    let event = serde_json::to_string(&event(number)).expect("JSON");
+    let event = serde_json::to_string(event).expect("JSON");
     let event = event.trim_start_matches('{');
     Bytes::from(format!("{{\"v\":1,\"id\":\"{id}\",\"at\":\"{at}\",\"request_id\":\"{request}\",{event}"))
 }
 
 /// Appends until the log has `size` entries.
 pub async fn fill(store: &dyn Store, size: u64) {
+    fill_with(store, size, event).await;
+}
+
+/// The same with other events.
+pub async fn fill_with(store: &dyn Store, size: u64, event: impl Fn(u64) -> Event) {
     let entropy = SystemEntropy::new();
     loop {
         let mut unit = store.begin().await.expect("a unit");
@@ -63,7 +95,7 @@ pub async fn fill(store: &dyn Store, size: u64) {
         let mut peaks = Peaks::new(head.size, head.peaks).expect("peaks");
         let (mut rows, mut hashes) = (Vec::new(), Vec::new());
         for index in head.size..head.size + count {
-            let bytes = body(index, &entropy);
+            let bytes = body(&event(index), &entropy);
             let leaf_hash = leaf_hash(&bytes);
             peaks.append(leaf_hash, |node, hash| {
                 if node.height > 0 && node.height.is_multiple_of(8) {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::event::{PolicyRecord, PrincipalRecord, TokenRecord};
+use super::facts::FactsRecord;
 use crate::clock::Moment;
 
 /// One approval.
@@ -80,6 +81,9 @@ pub struct ElevationEntry {
     /// Which policies permitted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,
+    /// On what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<FactsRecord>,
     /// In their words: a comment or a reason; or what AWS answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -114,6 +118,9 @@ pub struct RefusedEntry {
     /// Which policies refused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,
+    /// On what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<FactsRecord>,
     /// With which token.
     pub token: TokenRecord,
     /// From where.
@@ -139,6 +146,9 @@ pub struct LockEntry {
     /// Which policies permitted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,
+    /// On what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<FactsRecord>,
     /// From when it was in force; before the entry when the log could not be written at first.
     pub in_force_since: Moment,
     /// When it ends by itself.

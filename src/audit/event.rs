@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::delivery_event::DeliveriesEntry;
 use super::elevation_event::{ElevationEntry, ElevationUseRecord, LockEntry, RefusedEntry};
+use super::facts::FactsRecord;
+use super::shadow_event::ShadowEntry;
 use crate::clock::Moment;
 use crate::secret::Fingerprint;
 
@@ -117,6 +119,9 @@ pub enum Event {
         token: TokenRecord,
         /// Who permitted it.
         policy: PolicyRecord,
+        /// On what.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        facts: Option<FactsRecord>,
         /// What was issued.
         credential: CredentialRecord,
         /// Under which elevation.
@@ -144,6 +149,9 @@ pub enum Event {
         /// Who refused it, when policy did.
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyRecord>,
+        /// On what it was refused, when policy did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        facts: Option<FactsRecord>,
         /// Stable code.
         reason: &'static str,
         /// For the operator and the auditor; no secret.
@@ -294,6 +302,9 @@ pub enum Event {
         /// Digest of both policy sets.
         digest: Fingerprint,
     },
+    /// Policies on trial would have decided otherwise.
+    #[serde(rename = "policy.shadow.difference")]
+    PolicyShadowDifference(Box<ShadowEntry>),
     /// A configuration took effect.
     #[serde(rename = "config.loaded")]
     ConfigLoaded {
@@ -312,4 +323,22 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+impl Event {
+    /// Where the facts stand, in an entry that rests on a decision of policy.
+    pub(super) fn facts_mut(&mut self) -> Option<&mut Option<FactsRecord>> {
+        match self {
+            Self::CredentialIssued { facts, .. } | Self::CredentialRefused { facts, .. } => Some(facts),
+            Self::ElevationRequested(entry)
+            | Self::ElevationApproved(entry)
+            | Self::ElevationActivated(entry)
+            | Self::ElevationDenied(entry)
+            | Self::ElevationRevoked(entry) => Some(&mut entry.facts),
+            Self::ElevationRefused(entry) => Some(&mut entry.facts),
+            Self::LockSet(entry) | Self::LockLifted(entry) => Some(&mut entry.facts),
+            Self::PolicyShadowDifference(entry) => Some(&mut entry.facts),
+            _ => None,
+        }
+    }
 }

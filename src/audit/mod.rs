@@ -9,12 +9,14 @@ mod delivery_event;
 mod elevation_event;
 mod entry;
 mod event;
+mod facts;
 pub mod merkle;
 pub mod proof;
 mod reader;
 mod receipt;
 mod saved;
 mod service;
+mod shadow_event;
 mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,8 +31,10 @@ pub use elevation_event::{
 pub use event::{
     ActorRecord, CredentialRecord, Event, GrantRecord, PolicyRecord, PrincipalRecord, TokenRecord,
 };
+pub use facts::{DecisionRecord, FactsRecord};
 pub use reader::ReadError;
 pub use receipt::Receipt;
 pub use saved::{compare_with, root_of, verifier_key_of};
 pub use service::{AuditLog, LockFollower};
+pub use shadow_event::{ShadowEntry, VerdictRecord};
 pub use submission::{Effect, NewPolicySet, Overtaken, RecordError, StillTrue, Submission};

@@ -57,6 +57,7 @@ struct Shared {
     signed: Mutex<Option<(u64, Arc<str>)>>,
     /// Closed when the writer has ended.
     ended: watch::Receiver<()>,
+    keeps_facts: AtomicBool,
 }
 
 /// What the writer tells everybody.
@@ -120,8 +121,18 @@ impl AuditLog {
         let (ending, ended) = watch::channel(());
         tokio::spawn(Writer::new(store, Arc::clone(&latest), Arc::clone(&clock)).run(waiting, ending));
         let queue = ArcSwapOption::from_pointee(queue);
-        let signed = Mutex::new(None);
-        let shared = Shared { queue, state: latest, reader, signer, clock, entropy, signed, ended };
+        let (newest, keeps_facts) = (Mutex::new(None), AtomicBool::new(true));
+        let shared = Shared {
+            queue,
+            state: latest,
+            reader,
+            signer,
+            clock,
+            entropy,
+            signed: newest,
+            ended,
+            keeps_facts,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -156,6 +167,11 @@ impl AuditLog {
     /// How many entries are durable.
     pub fn size(&self) -> u64 {
         self.shared.state.tip.load().size
+    }
+
+    /// From now on entries say what decisions depended on, or only its fingerprint. They do unless told otherwise.
+    pub fn keep_facts(&self, keep: bool) {
+        self.shared.keeps_facts.store(keep, Ordering::Relaxed);
     }
 
     /// From now on nothing is committed before `locks` has every lock that was durable.
@@ -297,7 +313,11 @@ impl Shared {
         let floor = self.state.tip.load().last_at.unwrap_or(Moment::EPOCH).max(not_before);
         let at = self.clock.now().max(floor);
         let id = UniqueId::new(at, self.entropy.as_ref()).map_err(|_| RecordError::Unavailable)?;
-        let body = Entry::new(id, at, request_id, &event).encode().ok_or(RecordError::TooLarge)?;
+        let mut entry = Entry::new(id, at, request_id, event);
+        if !self.keeps_facts.load(Ordering::Relaxed) {
+            entry.omit_facts("not_kept");
+        }
+        let body = entry.encode().ok_or(RecordError::TooLarge)?;
         Ok(Pending { request_id, at, leaf_hash: leaf_hash(&body), body, effects, still_true, reply })
     }
 

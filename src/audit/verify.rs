@@ -75,6 +75,25 @@ impl Report {
     }
 }
 
+/// Goes along with a verification.
+pub trait Follow: Send {
+    /// So many entries were read, of so many in all.
+    fn progress(&mut self, done: u64, all: u64);
+    /// The entry at `index`. What it says counts only when the report is in order in the end.
+    fn entry(&mut self, index: u64, bytes: &[u8]);
+}
+
+/// Is told how far it is and reads nothing.
+struct Progress<'a>(&'a mut (dyn FnMut(u64, u64) + Send));
+
+impl Follow for Progress<'_> {
+    fn progress(&mut self, done: u64, all: u64) {
+        (self.0)(done, all);
+    }
+
+    fn entry(&mut self, _index: u64, _bytes: &[u8]) {}
+}
+
 /// Verifies everything that `source` has up to its own checkpoint. `saved` is an older checkpoint of the same log: the log
 /// must begin with it. `progress` is told entries read and entries in all.
 pub async fn verify(
@@ -83,11 +102,21 @@ pub async fn verify(
     saved: Option<&str>,
     progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Report, VerifyError> {
+    verify_and_read(source, key, saved, &mut Progress(progress)).await
+}
+
+/// The same, and `follow` is shown every entry on the way, in the order of the log.
+pub async fn verify_and_read(
+    source: &dyn Source,
+    key: &VerifierKey,
+    saved: Option<&str>,
+    follow: &mut dyn Follow,
+) -> Result<Report, VerifyError> {
     let saved =
         saved.map(|note| Checkpoint::open(note, key)).transpose().map_err(VerifyError::SavedCheckpoint)?;
     let (checkpoint, note) = newest(source, key).await?;
     let watch = saved.as_ref().map(|saved| saved.size);
-    let walk = walk::walk(source, checkpoint.size, watch, progress).await?;
+    let walk = walk::walk(source, checkpoint.size, watch, follow).await?;
     let saved = saved.map(|saved| faults::compare(&saved, &checkpoint, walk.root_at_watch));
     let mut found = walk.faults;
     if walk.root != Some(checkpoint.root) && found.is_empty() {

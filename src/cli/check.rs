@@ -10,6 +10,7 @@ use crate::clock::SystemClock;
 use crate::config::{LoadError, Settings};
 use crate::entropy::SystemEntropy;
 use crate::federation::Federation;
+use crate::grants::Catalog;
 use crate::policy::PolicyEngine;
 
 /// Arguments of `tidegate check`.
@@ -86,10 +87,16 @@ fn faults_around(config: &Path, settings: Settings) -> Vec<Shown> {
     if let Err(error) = Federation::new(settings.issuers, clock, entropy) {
         faults.push(Shown::of_file(config, error.to_string()));
     }
-    if let Err(error) = PolicyEngine::load(&settings.policy, &settings.grants) {
-        faults.extend(error.faults.iter().map(|fault| Shown::of_policies(&settings.policy.dir, fault)));
+    let shadow = settings.shadow.map(|shadow| crate::policy::Settings { dir: shadow.dir });
+    for policy in std::iter::once(&settings.policy).chain(&shadow) {
+        faults.extend(faults_of_policies(policy, &settings.grants));
     }
     faults
+}
+
+fn faults_of_policies(policy: &crate::policy::Settings, grants: &Catalog) -> Vec<Shown> {
+    let Err(error) = PolicyEngine::load(policy, grants) else { return Vec::new() };
+    error.faults.iter().map(|fault| Shown::of_policies(&policy.dir, fault)).collect()
 }
 
 fn summary(config: &Path, settings: &Settings) -> String {
@@ -165,6 +172,14 @@ audiences = ["tidegate"]
             check(GOOD, "permit (principal, action, resource) when { context.nothing == 1 };");
         assert_eq!(code, super::super::failed());
         assert!(faults.iter().any(|fault| fault.starts_with("policies/customer/all.cedar:1:")), "{faults:?}");
+    }
+
+    #[test]
+    fn faults_of_the_policies_on_trial_are_found_too() {
+        let config = format!("{GOOD}\n[policy]\nshadow_dir = \"next\"\n");
+        let (code, faults) = check(&config, PERMIT);
+        assert_eq!(code, super::super::failed());
+        assert!(faults.len() == 1 && faults[0].starts_with("next"), "{faults:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::server::ServerSettings;
 use crate::document::Section;
 use crate::document::quoted;
 use crate::keys::SigningAlgorithm;
-use crate::policy::Settings as PolicySettings;
+use crate::policy::{Settings as PolicySettings, ShadowSettings};
 use crate::store::StoreSettings;
 
 /// `[log]`
@@ -74,8 +74,12 @@ pub struct KeySettings {
 pub struct AuditSettings {
     /// The log's name: the first line of every checkpoint and the name of its key.
     pub origin: String,
+    /// Do entries say what decisions depended on?
+    pub facts: bool,
 }
 
+/// Enough to see what differs, and less than a busy grant would write in a second.
+const SHADOW_LOG_PER_HOUR: u32 = 4;
 const DAY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -164,6 +168,7 @@ pub(super) fn read_audit(
     section: Option<&Section<'_>>,
     server: Option<&ServerSettings>,
 ) -> Option<AuditSettings> {
+    let facts = section.and_then(|section| section.flag("facts")).unwrap_or(true);
     if let Some(section) = section.filter(|section| section.has("origin")) {
         let origin = section.parsed("origin", |text| {
             origin_fault(text).map_or_else(
@@ -176,11 +181,11 @@ pub(super) fn read_audit(
                 },
             )
         })?;
-        return Some(AuditSettings { origin: origin.value });
+        return Some(AuditSettings { origin: origin.value, facts });
     }
     let url = &server?.issuer_url;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Some(AuditSettings { origin: format!("{}{port}/tidegate", url.host_str().unwrap_or_default()) })
+    Some(AuditSettings { origin: format!("{}{port}/tidegate", url.host_str().unwrap_or_default()), facts })
 }
 
 /// C2SP tlog-checkpoint: schema-less; signed-note: a key's name has no space and no plus.
@@ -208,4 +213,24 @@ pub(super) fn read_policy(top: &Section<'_>, section: Option<&Section<'_>>) -> O
         return None;
     }
     Some(PolicySettings { dir })
+}
+
+/// Whether there is such a folder is not asked here: what is tried out must not keep the broker from starting.
+pub(super) fn read_shadow(
+    section: Option<&Section<'_>>,
+    policy: Option<&PolicySettings>,
+) -> Option<ShadowSettings> {
+    let section = section?;
+    let log_per_hour = section.number("shadow_log_per_hour", 0, 1_000);
+    let Some(dir) = section.path("shadow_dir") else {
+        if section.has("shadow_log_per_hour") {
+            section.fault("shadow_log_per_hour", "there is no `shadow_dir`", "name the folder to try out");
+        }
+        return None;
+    };
+    if policy.is_some_and(|policy| policy.dir == dir.value) {
+        let help = "name the folder with the policies that you want to try out";
+        section.fault("shadow_dir", "is the folder that decides", help);
+    }
+    Some(ShadowSettings { dir: dir.value, log_per_hour: log_per_hour.unwrap_or(SHADOW_LOG_PER_HOUR) })
 }

@@ -34,7 +34,7 @@ use crate::document::{Kind, Section};
 use crate::federation::IssuerSettings;
 use crate::grants::Catalog;
 use crate::notify::Hook;
-use crate::policy::Settings as PolicySettings;
+use crate::policy::{Settings as PolicySettings, ShadowSettings};
 use crate::secret::Fingerprint;
 use crate::store::StoreSettings;
 
@@ -55,6 +55,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// `[policy]`
     pub policy: PolicySettings,
+    /// `[policy]`: what is tried out beside it.
+    pub shadow: Option<ShadowSettings>,
     /// `[aws]`; there whenever a grant of kind `aws` is.
     pub aws: Option<AwsSettings>,
     /// `[[issuers]]`, at least one.
@@ -118,7 +120,9 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let keys_section = section("keys", &shape::KEYS);
     let keys = broker::read_keys(top, keys_section.as_ref());
     let audit = broker::read_audit(section("audit", &shape::AUDIT).as_ref(), server.as_ref());
-    let policy = broker::read_policy(top, section("policy", &shape::POLICY).as_ref());
+    let policy_section = section("policy", &shape::POLICY);
+    let policy = broker::read_policy(top, policy_section.as_ref());
+    let shadow = broker::read_shadow(policy_section.as_ref(), policy.as_ref());
     let aws = section("aws", &shape::AWS).as_ref().map(aws::read);
     let known_aws = aws.as_ref().and_then(Option::as_ref);
     if let Some((section, keys)) = keys_section.as_ref().zip(keys.as_ref()) {
@@ -147,6 +151,7 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
         keys: keys?,
         audit: audit?,
         policy: policy?,
+        shadow,
         aws: aws.map_or(Some(None), |aws| aws.map(Some))?,
         issuers: issuers?,
         grants: grants?,

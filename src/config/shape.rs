@@ -60,8 +60,9 @@ pub(super) const KEYS: Shape = Shape {
         "rsa_key_file",
     ],
 };
-pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin"] };
-pub(super) const POLICY: Shape = Shape { table: "policy", keys: &["dir"] };
+pub(super) const AUDIT: Shape = Shape { table: "audit", keys: &["origin", "facts"] };
+pub(super) const POLICY: Shape =
+    Shape { table: "policy", keys: &["dir", "shadow_dir", "shadow_log_per_hour"] };
 pub(super) const AWS: Shape = Shape {
     table: "aws",
     keys: &[

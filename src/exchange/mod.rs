@@ -11,6 +11,7 @@ mod fit;
 mod gate;
 mod ledger;
 mod presented;
+mod question;
 mod rate;
 mod record;
 mod refusal;
@@ -41,12 +42,13 @@ pub use crate::issuance::aws::{CallerIdentity, NarrowingFault, SignatureRefusal,
 use crate::issuance::aws::{KnownKeys, Plan};
 use crate::issuance::{AwsIssuer, AwsOrder, JwtIssuer, JwtOrder, Made, Standing};
 use crate::locks::service::LockBook;
-use crate::policy::{IssueQuestion, Permit, PolicyEngine};
+use crate::policy::{Permit, PolicyEngine};
 use crate::principal::{self, Authentication, Principal, PrincipalId, Workload};
 use crate::telemetry::{ExchangeMetrics, Step};
 
 use elevation::{Stopped, Target};
 use ledger::Ledger;
+use question::Asked;
 use record::{ReplayClaims, Stop};
 
 /// How long a request waits for policies that another replica put in force. They are fetched within a fraction of it.
@@ -320,11 +322,14 @@ impl Exchange {
         fit: &fit::Fit,
     ) -> Result<Permit, Stop> {
         let policy = &self.services.policy;
-        let ask = |ttl| policy.decide_issue(&question(attempt, target, &fit.scopes, ttl));
+        let asked =
+            Asked { grant: &target.grant, elevation: target.elevation(), scopes: &fit.scopes, ttl: fit.ttl };
+        let ask = |ttl| policy.decide_issue(&Asked { ttl, ..asked }.question(attempt));
         ask(fit.ttl).or_else(|denial| {
             let capped = policy.reads_ttl(&target.grant);
             let shorter = fit::shorter_than(fit.ttl).filter(|_| capped);
-            shorter.into_iter().find_map(|ttl| ask(ttl).ok()).ok_or(Stop::Denied(denial))
+            let permit = shorter.into_iter().find_map(|ttl| ask(ttl).ok());
+            permit.ok_or_else(|| Stop::Denied(asked.denied(attempt, denial)))
         })
     }
 
@@ -379,26 +384,6 @@ impl Exchange {
         let result = work.await;
         self.metrics.step(step, self.services.clock.uptime().saturating_sub(started));
         result
-    }
-}
-
-fn question<'a>(
-    attempt: Attempt<'a>,
-    target: &'a Target,
-    scopes: &'a BTreeSet<Scope>,
-    ttl: Lifetime,
-) -> IssueQuestion<'a> {
-    IssueQuestion {
-        principal: &attempt.caller.principal,
-        authentication: &attempt.caller.authentication,
-        grant: &target.grant,
-        ttl,
-        scopes,
-        source_ip: attempt.request.source_ip,
-        client_cert: attempt.request.client_cert.as_deref(),
-        actor: attempt.caller.actor.as_ref().map(|actor| &actor.workload),
-        at: attempt.at,
-        elevation: target.elevation(),
     }
 }
 

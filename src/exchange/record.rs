@@ -3,17 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::elevation::{Stopped, must_stand, use_record};
+use super::question::{Asked, Denied};
 use super::{Attempt, Caller, Exchange, ExchangeError, Fault, Refusal, TargetRefusal};
 use crate::audit::{
-    CredentialRecord, Effect, Event, GrantRecord, Overtaken, PolicyRecord, PrincipalRecord, Receipt,
-    RecordError, Submission, TokenRecord,
+    CredentialRecord, DecisionRecord, Effect, Event, GrantRecord, Overtaken, PolicyRecord, PrincipalRecord,
+    Receipt, RecordError, Submission, TokenRecord,
 };
 use crate::federation::VerifiedToken;
 use crate::grants::Grant;
 use crate::ids::ElevationId;
 use crate::issuance::aws::{Plan, PlanError};
 use crate::issuance::{Blame, Credential, CredentialFacts, IssueError};
-use crate::policy::{Denial, Permit};
+use crate::policy::Permit;
 use crate::principal::PrincipalId;
 use crate::store::ReplayClaim;
 
@@ -21,7 +22,7 @@ use crate::store::ReplayClaim;
 #[derive(Debug)]
 pub(super) enum Stop {
     Refused(Refusal),
-    Denied(Denial),
+    Denied(Box<Denied>),
     Failed(Fault),
 }
 
@@ -143,6 +144,7 @@ impl Exchange {
             grant: grant_record(permit.grant()),
             token: token_record(&attempt.caller.token),
             policy: policy_record(permit.digest(), permit.decided_by()),
+            facts: Asked::of(permit).facts(attempt),
             credential: credential_record(permit, credential),
             elevation: permit.elevation().map(use_record),
             source_ip: attempt.request.source_ip,
@@ -181,17 +183,19 @@ impl Exchange {
         replay: &ReplayClaims,
         stopped: Stopped,
     ) -> ExchangeError {
-        let (error, policy) = match stopped.why {
+        let (error, decision) = match stopped.why {
             Stop::Failed(Fault::Audit) => return Fault::Audit.into(),
             Stop::Failed(fault) => (ExchangeError::Failed(fault), None),
             Stop::Refused(refusal) => (ExchangeError::Refused(refusal), None),
-            Stop::Denied(denial) => {
+            Stop::Denied(denied) => {
+                let Denied { denial, facts } = *denied;
                 let policy = policy_record(denial.digest, &denial.decided_by);
-                (Refusal::Target(TargetRefusal::Denied(denial.reason.to_string())).into(), Some(policy))
+                let refusal = Refusal::Target(TargetRefusal::Denied(denial.reason.to_string()));
+                (refusal.into(), Some(DecisionRecord { policy, facts }))
             }
         };
         let elevation = stopped.elevation.or(attempt.request.elevation);
-        let event = self.refusal_event(attempt, &error, policy, elevation);
+        let event = self.refusal_event(attempt, &error, decision, elevation);
         let submission = Submission::new(attempt.request.request_id, event).with(replay.to_give_back());
         match self.services.audit.record(submission).await {
             Ok(_) => error,
@@ -203,9 +207,10 @@ impl Exchange {
         &self,
         attempt: Attempt<'_>,
         error: &ExchangeError,
-        policy: Option<PolicyRecord>,
+        decision: Option<DecisionRecord>,
         elevation: Option<ElevationId>,
     ) -> Event {
+        let (policy, facts) = decision.map(|decision| (decision.policy, decision.facts)).unzip();
         let (reason, detail) = match error {
             ExchangeError::Refused(refusal) => (refusal.code(), refusal.detail()),
             ExchangeError::Failed(fault) => (fault.code(), fault.to_string()),
@@ -220,6 +225,7 @@ impl Exchange {
             ),
             token: token_record(&attempt.caller.token),
             policy,
+            facts: facts.flatten(),
             reason,
             detail,
             elevation: elevation.map(|id| id.to_string()),

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::decision::{Decided, Denial, Permit, PolicyDigest, PolicyRef};
 use super::entities::GrantEntity;
@@ -15,12 +16,16 @@ use super::memory::{Inputs, Memory};
 use super::reads::Part;
 use super::schema::Action;
 use super::sets::{PolicySets, Refusal, failed, needs_elevation};
+use super::shadow::{Seen, Watcher};
 use super::source::Sources;
 use super::texts::PolicyTexts;
 use super::{IssueQuestion, PersonQuestion, Settings};
 use crate::grants::{Catalog, Grant};
 use crate::ids::GrantName;
 use crate::secret::Fingerprint;
+
+/// Decisions take microseconds; who holds a set for longer than this must free it.
+const LONGEST_HOLD_MILLIS: u32 = 100;
 
 /// The live policy sets. `decide_issue` is lock-free; `reload` swaps only a valid set.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct PolicyEngine {
     news: watch::Sender<PolicyDigest>,
     /// Two reloads at once could put the older set over the newer.
     reloading: Mutex<()>,
+    /// Who is shown every decision after it was made.
+    watcher: OnceLock<Watcher>,
 }
 
 /// One valid state of the folder, ready to decide about the grants of a catalog.
@@ -50,7 +57,7 @@ impl PolicyEngine {
         let news = watch::Sender::new(sources.digest());
         let live = ArcSwap::from_pointee(Loaded::new(&sources, catalog)?);
         let (dir, catalog) = (settings.dir.clone(), catalog.clone());
-        Ok(Self { dir, catalog, live, news, reloading: Mutex::new(()) })
+        Ok(Self { dir, catalog, live, news, reloading: Mutex::new(()), watcher: OnceLock::new() })
     }
 
     /// Loads again; swaps and returns the new digest only when it is valid and differs; the old set stays on an error.
@@ -98,8 +105,16 @@ impl PolicyEngine {
 
     fn put_in_force(&self, loaded: Loaded) {
         let digest = loaded.digest();
-        self.live.store(Arc::new(loaded));
+        let old = self.live.swap(Arc::new(loaded));
         self.news.send_replace(digest);
+        let_go(&old);
+    }
+
+    /// From now on every decision is shown to whoever has what this returns, after it was made. `None` when somebody has it
+    /// already.
+    pub(super) fn watch(&self) -> Option<mpsc::Receiver<Seen>> {
+        let (watcher, seen) = Watcher::new();
+        self.watcher.set(watcher).ok().map(|()| seen)
     }
 
     /// The policy sets that decide now, for questions about any grant.
@@ -121,6 +136,14 @@ impl PolicyEngine {
 
     /// May the caller have this credential? Both authors must permit it, nobody forbid it, and no policy fail.
     pub fn decide_issue(&self, question: &IssueQuestion<'_>) -> Result<Permit, Denial> {
+        let answer = self.answer_issue(question);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.issue(question, &answer);
+        }
+        answer
+    }
+
+    fn answer_issue(&self, question: &IssueQuestion<'_>) -> Result<Permit, Denial> {
         let live = self.live.load();
         match live.issue(question) {
             Ok(decided_by) => Ok(Permit {
@@ -140,11 +163,29 @@ impl PolicyEngine {
 impl PolicyEngine {
     /// May the person do this? By the same rule as for credentials.
     pub fn decide(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
+        let answer = self.answer_person(question);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.person(question, &answer);
+        }
+        answer
+    }
+
+    fn answer_person(&self, question: &PersonQuestion<'_>) -> Result<Decided, Denial> {
         let live = self.live.load();
         match live.person(question) {
             Ok(decided_by) => Ok(Decided { decided_by, digest: live.digest() }),
             Err((reason, decided_by)) => Err(Denial { reason, decided_by, digest: live.digest() }),
         }
+    }
+}
+
+/// Whoever lets go of it last frees every policy of it, which takes a while for ten thousand: no request should be the one.
+fn let_go(old: &Arc<Loaded>) {
+    for _ in 0..LONGEST_HOLD_MILLIS {
+        if Arc::strong_count(old) == 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

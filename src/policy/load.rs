@@ -66,7 +66,7 @@ fn check_not_empty(author: Author, loaded: &[LoadedPolicy]) -> Option<Fault> {
 }
 
 /// The file's policies in the order of the file; `None` when it does not parse.
-fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>> {
+pub(super) fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>> {
     let set = match file.text.parse::<PolicySet>() {
         Ok(set) => set,
         Err(errors) => {
@@ -83,6 +83,7 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
     policies.sort_by_key(|(offset, _)| *offset);
     let mut taken = BTreeSet::new();
     let (path, text): (Arc<str>, Arc<str>) = (file.path().into(), file.text.as_str().into());
+    let (mut line, mut counted) = (1, 0);
     let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
         let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
         faults.extend(check_annotations(policy).map(at));
@@ -92,7 +93,9 @@ fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>
         }
         let name = PolicyRef::new(file.author, &file.name, &name);
         let renamed = policy.new_id(PolicyId::new(name.as_str()));
-        let line = file.text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
+        // From where the last one was: counting from the top for each is quadratic.
+        line += file.text.get(counted..offset).unwrap_or_default().matches('\n').count();
+        counted = offset;
         let place = Place { file: Arc::clone(&path), text: Arc::clone(&text), line };
         LoadedPolicy { policy: renamed, reads: Reads::of(policy), name, place }
     });
@@ -117,7 +120,12 @@ fn check_annotations(policy: &Policy) -> Option<String> {
 }
 
 /// Warnings count as faults: a policy that can never apply, or a name in look-alike letters, is not what was meant.
-fn validate(file: &SourceFile, policies: &[LoadedPolicy], validator: &Validator, faults: &mut Vec<Fault>) {
+pub(super) fn validate(
+    file: &SourceFile,
+    policies: &[LoadedPolicy],
+    validator: &Validator,
+    faults: &mut Vec<Fault>,
+) {
     let unique: BTreeSet<_> = policies.iter().map(|policy| policy.policy.id()).collect();
     if unique.len() != policies.len() {
         return; // reported already, and no set can hold both

@@ -15,16 +15,20 @@ pub mod explain;
 pub mod facts;
 mod fault;
 mod index;
+mod invariants;
 pub mod lint;
 mod load;
 mod memory;
+pub mod overview;
 #[cfg(test)]
 mod permit_for_test;
 mod question;
 mod reads;
+pub mod replay;
 mod schema;
 pub mod service;
 mod sets;
+mod shadow;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -39,12 +43,14 @@ pub use decision::{Author, Decided, Denial, DenialReason, Permit, PolicyDigest, 
 pub use engine::PolicyEngine;
 pub use facts::Facts;
 pub use fault::{Fault, LoadError};
+pub use invariants::{INVARIANTS_FILE, Invariant, Promise};
 pub use load::{LoadedPolicy, Place};
 pub use question::{
     ActivateProbe, Approvals, ElevationFacts, ElevationUse, IssueQuestion, PersonQuestion, Wish,
 };
 pub use schema::{Action, SCHEMA_TEXT};
 pub use sets::PolicySets;
+pub use shadow::{DifferenceKind, ShadowSettings, Verdict};
 pub use texts::PolicyTexts;
 pub use world::{KnownIssuer, World};
 pub use world_file::WorldFile;

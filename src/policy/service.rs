@@ -2,8 +2,11 @@
 //! one of them published last: the texts go into the store together with their `policy.loaded`, and the others take them
 //! from there. No machine that comes back with an old folder rolls policies back; only an operator's signal does.
 
+mod shadow;
 #[cfg(test)]
 mod tests;
+
+pub use shadow::{Candidate, Shadow, ShadowServices};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,6 +46,9 @@ pub enum PoliciesError {
     /// Nothing unguessable to be had.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// A fault of ours.
+    #[error("the policies could not be looked at: the work on them broke off")]
+    BrokeOff,
 }
 
 /// What a look at the folder found.
@@ -84,9 +90,12 @@ impl Policies {
     /// # Errors
     /// Nothing may be issued.
     pub async fn start(&self) -> Result<Folder, PoliciesError> {
-        let folder = self.services.engine.folder()?;
-        // Read anew since it was loaded: what is being written at this moment must not come into force everywhere.
-        self.services.engine.check(&folder)?;
+        let folder = self.apart(PolicyEngine::folder).await?;
+        if folder.digest() != self.services.engine.digest() {
+            // Written since it was loaded: what is not whole must not come into force everywhere.
+            let checked = folder.clone();
+            self.apart(move |engine| engine.check(&checked)).await?;
+        }
         let found = if self.shared { self.offer(&folder, false).await? } else { Folder::Same };
         self.seen().folder = Some(folder.digest());
         if !matches!(found, Folder::Loaded(_)) {
@@ -104,11 +113,12 @@ impl Policies {
         if !self.shared {
             return self.reload_alone().await;
         }
-        let folder = self.services.engine.folder()?;
+        let folder = self.apart(PolicyEngine::folder).await?;
         if self.seen().folder == Some(folder.digest()) && !on_purpose {
             return Ok(Folder::Same);
         }
-        self.services.engine.check(&folder)?;
+        let checked = folder.clone();
+        self.apart(move |engine| engine.check(&checked)).await?;
         let found = self.offer(&folder, on_purpose).await?;
         self.seen().folder = Some(folder.digest());
         Ok(found)
@@ -127,23 +137,26 @@ impl Policies {
         }
         let text = self.services.store.policy_set(digest).await?;
         let text = text.ok_or_else(|| StoreError::Corrupt(format!("the policies {digest} are missing")))?;
-        let adopted = PolicyTexts::read(digest, text).and_then(|texts| self.services.engine.adopt(&texts));
+        let adopted = self
+            .apart(move |engine| PolicyTexts::read(digest, text).and_then(|texts| engine.adopt(&texts)))
+            .await;
         match &adopted {
             Ok(()) => {
                 metrics::counter!("tidegate_policy_reloads_total", "outcome" => "followed").increment(1);
                 tracing::info!(policy.digest = %digest, "policies of another replica are in force");
             }
-            Err(faults) => {
+            Err(PoliciesError::Invalid(faults)) => {
                 metrics::counter!("tidegate_policy_reloads_total", "outcome" => "refused").increment(1);
                 tracing::error!(policy.digest = %digest, %faults, "the policies that replicas decide by are not valid for this one: it issues nothing");
                 self.seen().refused = Some((digest, faults.clone()));
             }
+            Err(_) => {}
         }
-        Ok(adopted?)
+        adopted
     }
 
     async fn reload_alone(&self) -> Result<Folder, PoliciesError> {
-        let Some(digest) = self.services.engine.reload()? else { return Ok(Folder::Same) };
+        let Some(digest) = self.apart(PolicyEngine::reload).await? else { return Ok(Folder::Same) };
         if let Err(cause) = self.record(Event::PolicyLoaded { digest }, Vec::new()).await {
             tracing::error!(%cause, "the policy change was not recorded");
         }
@@ -175,7 +188,18 @@ impl Policies {
         let set = NewPolicySet { from, digest: folder.digest(), text: folder.text().to_owned() };
         let event = Event::PolicyLoaded { digest: folder.digest() };
         self.record(event, vec![Effect::PublishPolicy(Box::new(set))]).await?;
-        Ok(self.services.engine.adopt(folder)?)
+        let folder = folder.clone();
+        self.apart(move |engine| engine.adopt(&folder)).await
+    }
+
+    /// Ten thousand policies are read and indexed in a second: not by a thread that answers requests.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&PolicyEngine) -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, PoliciesError> {
+        let engine = Arc::clone(&self.services.engine);
+        let done = tokio::task::spawn_blocking(move || work(&engine)).await;
+        Ok(done.map_err(|_| PoliciesError::BrokeOff)??)
     }
 
     async fn record(&self, event: Event, effects: Vec<Effect>) -> Result<(), PoliciesError> {

@@ -61,11 +61,30 @@ impl PolicySets {
     }
 
     pub(super) fn new(sources: &Sources) -> Result<Self, LoadError> {
+        Self::of_policies(load(sources, &schema()?)?, sources.authors.clone(), sources.digest())
+    }
+
+    /// What one author says, as if there were no other; `None` when they say nothing. Under the digest of both.
+    ///
+    /// # Errors
+    /// None that these sets would not have had.
+    pub fn only(&self, author: Author) -> Result<Option<Self>, LoadError> {
+        if !self.authors.contains(&author) {
+            return Ok(None);
+        }
+        let own = self.policies.iter().filter(|policy| policy.name.author() == author).cloned().collect();
+        Self::of_policies(own, vec![author], self.digest).map(Some)
+    }
+
+    pub(super) fn of_policies(
+        policies: Vec<LoadedPolicy>,
+        authors: Vec<Author>,
+        digest: PolicyDigest,
+    ) -> Result<Self, LoadError> {
         let words = Vocabulary::new()?;
-        let policies = load(sources, &schema()?)?;
         Ok(Self {
-            digest: sources.digest(),
-            authors: sources.authors.clone(),
+            digest,
+            authors,
             actions: Action::ALL.into_iter().map(|action| (action, words.action(action))).collect(),
             shelf: Shelf::new(&policies, &words),
             policies,
@@ -126,7 +145,7 @@ impl PolicySets {
             return with_issue_question(facts, &grant, |question| {
                 needs_elevation(question)
                     .filter(|_| by_our_rule_too)
-                    .map_or_else(|| self.issue(question, &entity, &candidates), |refusal| Err(refusal))
+                    .map_or_else(|| self.issue(question, &entity, &candidates), Err)
             });
         }
         with_person_question(facts, &grant, |question| self.person(question, &entity, &candidates))

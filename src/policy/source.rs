@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::decision::{Author, PolicyDigest};
 use super::fault::{Fault, LoadError};
+use super::invariants::INVARIANTS_FILE;
 use super::schema::{SCHEMA_FILE, SCHEMA_TEXT};
 use crate::secret::Fingerprint;
 
@@ -82,7 +83,9 @@ fn check_folder(dir: &Path) -> Result<Vec<Fault>, LoadError> {
         if entry.path().is_dir() && !known {
             faults
                 .push(Fault::of_file(name, "is no folder of ours; policies are in `customer` and `vendor`"));
-        } else if Path::new(&name).extension().is_some_and(|extension| extension == "cedar") {
+        } else if Path::new(&name).extension().is_some_and(|extension| extension == "cedar")
+            && name != INVARIANTS_FILE
+        {
             faults.push(Fault::of_file(
                 name,
                 "policies are in `customer` and `vendor`; here it would not count",

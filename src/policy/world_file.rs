@@ -42,11 +42,11 @@ impl WorldFile {
     /// # Errors
     /// Everything that is wrong with it, each with line and column.
     pub fn read(text: &str) -> Result<Self, Faults> {
-        crate::document::read(text, Path::new(""), &KIND, read)
+        crate::document::read(text, Path::new(""), &KIND, |top| Some(read(top)))
     }
 }
 
-fn read(top: &Section<'_>) -> Option<WorldFile> {
+fn read(top: &Section<'_>) -> WorldFile {
     for (key, why) in [("issuers", "nobody could ask for anything"), ("grants", "nothing could be asked for")]
     {
         if !top.has(key) {
@@ -65,7 +65,7 @@ fn read(top: &Section<'_>) -> Option<WorldFile> {
     file.world.grants = grants.iter().filter_map(grant).map(Arc::new).collect();
     only_once(&issuers, "issuers");
     only_once(&grants, "grants");
-    Some(file)
+    file
 }
 
 fn only_once(sections: &[Section<'_>], what: &str) {
@@ -140,7 +140,12 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once_with_its_place() {
         let text = "[[issuers]]\nname = \"staff\"\nprofile = \"persn\"\nmay_aprove = true\n\n[[grants]]\nkind = \"jwt\"\naccount = 1\n";
-        insta::assert_snapshot!(faults(text).join("\n"), @r"");
+        insta::assert_snapshot!(faults(text).join("\n"), @r"
+        3:11: issuers[0].profile: unknown profile `persn`
+        4:1: issuers[0].may_aprove: unknown key `may_aprove`
+        6:1: grants[0].name: missing
+        8:11: grants[0].account: expected a string, found an integer
+        ");
     }
 
     #[test]

@@ -6,8 +6,20 @@ use super::profiles::MapError;
 use super::{Principal, WorkloadAttributes};
 use crate::claims::{Claim, Claims, Profile};
 
-/// Claims that describe the token and not its bearer: they never become tags.
-const OF_THE_TOKEN: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+/// Claims that describe the token or the session and not its bearer: they never become tags. A policy that compared one
+/// would decide by chance, and tags stand in the log: a session's id or a nonce may be worth something to whoever reads it.
+#[rustfmt::skip]
+const OF_THE_TOKEN: [&str; 22] = [
+    // RFC 7519 §4.1; RFC 8417 §2.2
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "txn",
+    // OpenID Connect Core §2 and §3.3.2.11, FAPI, CIBA: what binds the token to a request or to other tokens
+    "nonce", "at_hash", "c_hash", "s_hash", "urn:openid:params:jwt:claim:rt_hash",
+    "urn:openid:params:jwt:claim:auth_req_id",
+    // OpenID Connect Session Management and Front-Channel Logout §3; Auth0
+    "sid", "session_state", "session_id",
+    // Microsoft Entra and Amazon Cognito: ids of the token and of the sign-in
+    "uti", "aio", "rh", "origin_jti", "event_id",
+];
 
 /// Reads claims for one profile and remembers which were taken.
 pub(super) struct ClaimReader<'c> {
@@ -18,7 +30,7 @@ pub(super) struct ClaimReader<'c> {
 
 impl<'c> ClaimReader<'c> {
     pub(super) fn new(profile: Profile, claims: &'c Claims) -> Self {
-        Self { profile, claims, taken: BTreeSet::from(OF_THE_TOKEN) }
+        Self { profile, claims, taken: BTreeSet::new() }
     }
 
     pub(super) fn fault(&self, claim: &'static str, fault: &'static str) -> MapError {
@@ -103,7 +115,8 @@ impl<'c> ClaimReader<'c> {
 
     /// Every string and list of strings that nobody took.
     pub(super) fn tags(self) -> BTreeMap<String, BTreeSet<String>> {
-        let left = self.claims.iter().filter(|(name, _)| !self.taken.contains(name));
+        let is_left = |name: &str| !self.taken.contains(name) && !OF_THE_TOKEN.contains(&name);
+        let left = self.claims.iter().filter(|(name, _)| is_left(name));
         left.filter_map(|(name, claim)| {
             let values = claim.texts()?.into_iter().map(str::to_owned).collect();
             Some((name.to_owned(), values))

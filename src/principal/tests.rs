@@ -330,6 +330,35 @@ mod people_and_others {
     }
 
     #[test]
+    fn what_describes_the_token_or_the_session_is_no_tag() {
+        let of_the_token = [
+            "jti",
+            "nonce",
+            "at_hash",
+            "c_hash",
+            "s_hash",
+            "sid",
+            "session_state",
+            "session_id",
+            "txn",
+            "uti",
+            "aio",
+            "rh",
+            "origin_jti",
+            "event_id",
+            "urn:openid:params:jwt:claim:rt_hash",
+        ];
+        let mut token = json!({"sub": "00u1", "azp": "cli", "department": "platform"});
+        for name in of_the_token {
+            token[name] = json!("worth something");
+        }
+        for profile in [Profile::Person, Profile::Generic] {
+            let principal = principal(profile, &token);
+            assert_eq!(tags_of(&principal), BTreeSet::from(["department", "azp"]), "{profile:?}");
+        }
+    }
+
+    #[test]
     fn broken_groups_are_refused_so_that_no_forbid_is_escaped() {
         for groups in [json!([{"id": 1}]), json!({"sre": true}), json!(7), json!(["sre", 7])] {
             for profile in [Profile::Person, Profile::Generic] {

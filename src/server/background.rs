@@ -38,6 +38,16 @@ pub(super) fn start(rooms: &Arc<Rooms>, metrics: PrometheusHandle) -> JoinSet<()
         look_at_policies(&rooms, false).await;
         rooms.reload_certificates();
     });
+    if let Some(shadow) = &rooms.shadow {
+        let (asks, looks) = (Arc::clone(shadow), Arc::clone(shadow));
+        tasks.spawn(async move { asks.run().await });
+        tasks.spawn(async move {
+            loop {
+                looks.look().await;
+                tokio::time::sleep(WATCH_EVERY).await;
+            }
+        });
+    }
     repeat(&mut tasks, rooms, FORGET_EVERY, forget);
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.break_glass.sweep().await });
     repeat(&mut tasks, rooms, SECOND, |rooms| async move { rooms.break_glass.end_sessions().await });

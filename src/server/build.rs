@@ -15,7 +15,7 @@ use super::{Ports, StartError};
 use crate::audit::AuditLog;
 use crate::breakglass::service::{self as break_glass, BreakGlass};
 use crate::clock::{Clock, Heard, HighWater};
-use crate::config::{KeySettings, Rate, SecretSource, ServerSettings, Settings};
+use crate::config::{AuditSettings, KeySettings, Rate, SecretSource, ServerSettings, Settings};
 use crate::custody::Custody;
 use crate::entropy::Entropy;
 use crate::exchange::{Exchange, PrincipalRate, RateSettings, Services};
@@ -31,8 +31,8 @@ use crate::keys::{self, KeyService, RsaKey, Schedule};
 use crate::locks::service::LockBook;
 use crate::notify::service::Notifier;
 use crate::people::People;
-use crate::policy::PolicyEngine;
-use crate::policy::service::{self as policy_service, Policies};
+use crate::policy::service::{self as policy_service, Policies, Shadow, ShadowServices};
+use crate::policy::{PolicyEngine, ShadowSettings};
 use crate::secret::Fingerprint;
 use crate::store::{self, Store};
 use crate::telemetry;
@@ -51,6 +51,7 @@ pub(super) struct Rooms {
     pub(super) keys: Arc<KeyService>,
     pub(super) federation: Arc<Federation>,
     pub(super) policies: Arc<Policies>,
+    pub(super) shadow: Option<Arc<Shadow>>,
     pub(super) heard: Arc<Heard>,
     pub(super) high_water: Arc<HighWater>,
     pub(super) exchange: Arc<Exchange>,
@@ -82,13 +83,14 @@ impl Rooms {
         let custody =
             super::custody::open(&settings, &ports.aws_identity, Arc::clone(&store), Arc::clone(&entropy));
         let custody = Arc::new(custody.await?);
-        let audit = audit_log(&settings.audit.origin, &store, &custody, &clock, &entropy).await?;
+        let audit = audit_log(&settings.audit, &store, &custody, &clock, &entropy).await?;
         super::custody::tell(&custody, &settings);
         let operators = Operators::new(custody.ring());
         let keys = Arc::new(key_service(&settings, &store, &audit, custody, &clock, &entropy).await?);
         let catalog = Arc::new(settings.grants);
         let policy = Arc::new(PolicyEngine::load(&settings.policy, &catalog)?);
         let policies = policies(&store, &audit, &policy, &clock, &entropy);
+        let shadow = shadow(settings.shadow, &policy, &catalog, &audit, &clock, &entropy);
         let federation =
             Arc::new(Federation::new(settings.issuers, Arc::clone(&clock), Arc::clone(&entropy))?);
         let rate = PrincipalRate::new(settings.server.limits.per_principal.map(rate_settings));
@@ -114,8 +116,7 @@ impl Rooms {
             hooks: notifier.hooks(),
             sessions: aws::session_ender(settings.aws.as_ref(), &ports.aws_identity, &catalog).await?,
         }));
-        let explainer =
-            Explainer::new(Arc::clone(&break_glass), Arc::clone(&policy), Arc::clone(&federation), &catalog);
+        let explainer = explainer(&break_glass, &policy, &federation, &catalog);
         let heard = Arc::new(heard(&*store, &clock));
         let exchange = Exchange::new(Services {
             federation: Arc::clone(&federation),
@@ -142,13 +143,7 @@ impl Rooms {
             high_water: Arc::clone(&high_water),
             heard: Arc::clone(&heard),
         });
-        let clock_watch = ClockWatch::new(
-            Arc::clone(&high_water),
-            Arc::clone(&store),
-            audit.clone(),
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-        );
+        let clock_watch = watch_clock(&high_water, &store, &audit, &clock, &entropy);
         Ok(Self {
             clock,
             entropy,
@@ -157,12 +152,13 @@ impl Rooms {
             keys,
             federation,
             policies,
+            shadow,
             heard,
             high_water,
             exchange: Arc::new(exchange),
             people,
             break_glass,
-            explainer: Arc::new(explainer),
+            explainer,
             notifier: Arc::new(notifier),
             locks,
             tokens: Arc::new(tokens),
@@ -255,6 +251,27 @@ impl Rooms {
     }
 }
 
+fn watch_clock(
+    high_water: &Arc<HighWater>,
+    store: &Arc<dyn Store>,
+    audit: &AuditLog,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> ClockWatch {
+    let (high_water, store) = (Arc::clone(high_water), Arc::clone(store));
+    ClockWatch::new(high_water, store, audit.clone(), Arc::clone(clock), Arc::clone(entropy))
+}
+
+fn explainer(
+    break_glass: &Arc<BreakGlass>,
+    policy: &Arc<PolicyEngine>,
+    federation: &Arc<Federation>,
+    catalog: &Catalog,
+) -> Arc<Explainer> {
+    let (break_glass, policy) = (Arc::clone(break_glass), Arc::clone(policy));
+    Arc::new(Explainer::new(break_glass, policy, Arc::clone(federation), catalog))
+}
+
 /// One recorder for the process: several brokers in one process (tests, the demo) share it.
 pub(super) fn metrics_recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -288,14 +305,17 @@ fn rsa_key(source: SecretSource) -> RsaKey {
 }
 
 async fn audit_log(
-    origin: &str,
+    settings: &AuditSettings,
     store: &Arc<dyn Store>,
     custody: &Custody,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<AuditLog, StartError> {
-    let signer = keys::open_or_create_log_signer(&**store, custody, origin, &**clock, &**entropy).await?;
-    Ok(AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await?)
+    let signer =
+        keys::open_or_create_log_signer(&**store, custody, &settings.origin, &**clock, &**entropy).await?;
+    let log = AuditLog::start(Arc::clone(store), signer, Arc::clone(clock), Arc::clone(entropy)).await?;
+    log.keep_facts(settings.facts);
+    Ok(log)
 }
 
 async fn key_service(
@@ -334,6 +354,23 @@ fn policies(
         entropy: Arc::clone(entropy),
     };
     Arc::new(Policies::new(services, store.is_shared()))
+}
+
+fn shadow(
+    settings: Option<ShadowSettings>,
+    engine: &PolicyEngine,
+    catalog: &Arc<Catalog>,
+    audit: &AuditLog,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Option<Arc<Shadow>> {
+    let services = ShadowServices {
+        catalog: Arc::clone(catalog),
+        audit: audit.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    Some(Arc::new(Shadow::beside(engine, settings?, services)))
 }
 
 fn certificates(server: &ServerSettings, live: Option<RustlsConfig>) -> Option<Certificates> {

@@ -171,6 +171,9 @@ impl Running {
     /// Reads policies and certificates again; what is not valid leaves the old ones in force.
     pub async fn reload(&self) {
         background::look_at_policies(&self.rooms, true).await;
+        if let Some(shadow) = &self.rooms.shadow {
+            shadow.look().await;
+        }
         self.rooms.reload_certificates();
     }
 

@@ -84,6 +84,8 @@ const RULES: &[Rule] = &[
     Rule { never: BACKENDS, ..rule("audit::saved", &["keys", "store"]) },
     rule("policy", &["principal", "grants"]),
     Rule { never: BACKENDS, ..rule("policy::service", &["principal", "grants", "audit", "store"]) },
+    // Reasons about policies and decides nothing: nobody but tools needs it.
+    rule("proof", &["policy", "principal", "grants"]),
     // The witnesses and nothing else of those two rooms: no credential without a decision, none without a record.
     rule("issuance", &["grants", "keys", "policy::Permit", "audit::Receipt"]),
     Rule { pure: true, ..rule("breakglass", &["principal", "grants"]) },
@@ -133,6 +135,7 @@ const RULES: &[Rule] = &[
                 "keys",
                 "audit",
                 "policy::Settings",
+                "policy::ShadowSettings",
                 "issuance",
                 "breakglass",
                 "notify",

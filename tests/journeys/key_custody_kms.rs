@@ -18,12 +18,15 @@ struct World {
 
 impl World {
     async fn start() -> (Self, Broker) {
+        Self::with(Setup::new()).await
+    }
+
+    async fn with(setup: Setup) -> (Self, Broker) {
         let (issuer, aws) = (OidcProvider::start(), Aws::ministack());
         let relay = Relay::start(aws.endpoint(), Duration::ZERO).await;
         let arn = aws.kms_key();
         let keys = format!("kek_kms = \"{arn}\"\nkms_endpoint = \"{}\"", relay.url());
-        let broker = Setup::new()
-            .store(StoreKind::Sqlite)
+        let broker = setup
             .issuer("idp", issuer.url(), "replay = \"reusable\"")
             .jwt_grant("ledger")
             .kek(&keys, aws.broker_env())
@@ -135,7 +138,7 @@ async fn a_kms_that_is_away_says_no_or_has_another_key_starts_nothing_and_loses_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_that_kms_does_not_allow_leaves_a_store_that_can_begin_later() {
-    let (world, mut broker) = World::start().await;
+    let (world, mut broker) = World::with(Setup::new().store(StoreKind::Sqlite)).await;
     broker.stop();
     let denied = world.aws.kms_key();
     world.aws.kms_do("deny", &denied);

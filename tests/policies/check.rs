@@ -78,7 +78,7 @@ fn a_world_that_is_at_fault_is_told_in_full() {
 #[test]
 fn the_configuration_is_the_world_where_it_is_named() {
     let folder = Folder::shipped();
-    folder.write("kek", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    folder.write_secret("kek", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     folder.write(
         "tidegate.toml",
         "[server]\nissuer = \"https://broker.example.com\"\nlisten = \"127.0.0.1:8443\"\n\n[keys]\nkek_file = \"kek\"\n\n\
@@ -88,9 +88,15 @@ fn the_configuration_is_the_world_where_it_is_named() {
     let (code, out, _) = folder.run(&["policy", "check", "--config", "tidegate.toml"]);
     assert_eq!(code, Some(0), "{out}");
     assert!(out.contains("warning[unknown-issuer]: no issuer is called `vendor`"), "{out}");
+    let (code, out, err) = folder.run(&["check", "--config", "tidegate.toml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(
+        err.contains("about the policies: `tidegate policy check --config tidegate.toml` shows more"),
+        "{err}"
+    );
     folder.change("tidegate.toml", "name = \"ledger-api\"", "name = \"payroll\"");
     let (_, out, _) = folder.run(&["policy", "check", "--config", "tidegate.toml"]);
-    assert!(out.contains("tidegate.toml:16:8: warning[grant-for-nobody]"), "{out}");
+    assert!(out.contains("tidegate.toml:15:8: warning[grant-for-nobody]"), "{out}");
 }
 
 #[test]

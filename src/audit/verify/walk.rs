@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{Fault, Source, SourceError, fetch_tile};
+use super::{Fault, Follow, Source, SourceError, fetch_tile};
 use crate::audit::merkle::{Hash, Node, Peaks, leaf_hash};
 use crate::audit::tile::{TILE_WIDTH, TileKind, TilePath, available, decode_entries, decode_hashes};
 
@@ -31,7 +31,7 @@ pub(super) async fn walk(
     source: &dyn Source,
     size: u64,
     watch: Option<u64>,
-    progress: &mut (dyn FnMut(u64, u64) + Send),
+    follow: &mut dyn Follow,
 ) -> Result<Walk, SourceError> {
     let mut walker = Walker {
         source,
@@ -55,11 +55,33 @@ pub(super) async fn walk(
     .buffered(AHEAD);
     while let Some(next) = fetched.next().await {
         let (bundle, tile, (entries, hashes)) = next?;
-        walker.bundle(bundle, entries, tile, hashes).await?;
-        progress(walker.walk.entries_read, size);
+        let entries = Bundle::of(entries.as_deref(), bundle);
+        walker.bundle(bundle, &entries, tile, hashes).await?;
+        (bundle.index * TILE_WIDTH..)
+            .zip(entries.all())
+            .for_each(|(index, entry)| follow.entry(index, entry));
+        follow.progress(walker.walk.entries_read, size);
     }
     walker.walk.root = walker.tree.as_ref().map(Peaks::root);
     Ok(walker.walk)
+}
+
+/// A bundle of entries, as it was found.
+enum Bundle<'a> {
+    Missing,
+    Malformed,
+    Whole(Vec<&'a [u8]>),
+}
+
+impl<'a> Bundle<'a> {
+    fn of(bytes: Option<&'a [u8]>, path: TilePath) -> Self {
+        let Some(bytes) = bytes else { return Self::Missing };
+        decode_entries(bytes, path.width()).map_or(Self::Malformed, Self::Whole)
+    }
+
+    fn all(&self) -> &[&'a [u8]] {
+        if let Self::Whole(entries) = self { entries } else { &[] }
+    }
 }
 
 struct Walker<'a> {
@@ -77,22 +99,22 @@ impl Walker<'_> {
     async fn bundle(
         &mut self,
         path: TilePath,
-        entries: Option<Bytes>,
+        entries: &Bundle<'_>,
         tile: TilePath,
         hashes: Option<Bytes>,
     ) -> Result<(), SourceError> {
         let from = path.index * TILE_WIDTH;
         let stored = self.stored_hashes(tile, hashes);
-        let Some(entries) = entries else {
-            self.fault(missing(path, self.size));
-            self.tree = None;
-            return Ok(());
+        let entries = match entries {
+            Bundle::Whole(entries) => entries,
+            faulty => {
+                let is_missing = matches!(faulty, Bundle::Missing);
+                self.fault(if is_missing { missing(path, self.size) } else { Fault::Malformed { path } });
+                self.tree = None;
+                return Ok(());
+            }
         };
-        let Some(leaves) = leaves(&entries, path.width()) else {
-            self.fault(Fault::Malformed { path });
-            self.tree = None;
-            return Ok(());
-        };
+        let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         let before = self.walk.faults.len();
         for (index, leaf) in (from..).zip(&leaves) {
             self.compare_leaf(path, index, leaf, &leaves, stored.as_deref());
@@ -202,8 +224,4 @@ fn missing(path: TilePath, size: u64) -> Fault {
     let from = path.index.saturating_mul(TILE_WIDTH);
     let to = from.saturating_add(u64::from(path.width())).saturating_mul(span);
     Fault::Missing { path, from: from.saturating_mul(span), to: to.min(size) }
-}
-
-fn leaves(bundle: &[u8], width: u16) -> Option<Vec<Hash>> {
-    Some(decode_entries(bundle, width)?.into_iter().map(leaf_hash).collect())
 }

@@ -1,15 +1,14 @@
 //! One change, its entry, its messages and its answer: all of them durable, or nothing.
 
-use super::questions::{locked, policy_record};
+use super::questions::locked;
 use super::record::{News, event_name};
 use super::refuse::Refusal;
 use super::{BreakGlass, BreakGlassError};
-use crate::audit::{Effect, Overtaken, PolicyRecord, RecordError, StillTrue, Submission};
+use crate::audit::{DecisionRecord, Effect, Overtaken, RecordError, StillTrue, Submission};
 use crate::breakglass::{Change, Elevation};
 use crate::clock::Moment;
 use crate::ids::RequestId;
 use crate::people::Caller;
-use crate::policy::Decided;
 use crate::store::{AnswerRow, ElevationChange, OpenLimits};
 
 /// How often a command that lost a race looks again. Approvals do not contradict each other; more racers than this on one
@@ -21,7 +20,7 @@ pub(super) const MOST_TRIES: u32 = 5;
 pub(super) struct Planned {
     pub(super) change: Change,
     pub(super) next: Elevation,
-    pub(super) policy: Option<PolicyRecord>,
+    pub(super) decision: Option<DecisionRecord>,
     pub(super) note: Option<String>,
     /// When it became true.
     pub(super) true_at: Moment,
@@ -31,15 +30,14 @@ pub(super) struct Planned {
 
 impl Planned {
     pub(super) fn new(change: Change, next: Elevation, true_at: Moment) -> Self {
-        Self { change, next, policy: None, note: None, true_at, still_true: None }
+        Self { change, next, decision: None, note: None, true_at, still_true: None }
     }
 
     /// Policy permitted it.
     #[must_use]
-    pub(super) fn permitted(mut self, decided: &Decided) -> Self {
-        let record = policy_record(decided);
-        self.next.decided_policies.clone_from(&record.decided_by);
-        Self { policy: Some(record), ..self }
+    pub(super) fn permitted(mut self, decision: DecisionRecord) -> Self {
+        self.next.decided_policies.clone_from(&decision.policy.decided_by);
+        Self { decision: Some(decision), ..self }
     }
 
     #[must_use]
@@ -105,18 +103,18 @@ impl BreakGlass {
         under: Under<'_>,
         place: Place,
     ) -> Result<Elevation, RecordError> {
-        let Planned { change, next, policy, note, true_at, still_true } = planned;
+        let Planned { change, next, decision, note, true_at, still_true } = planned;
         let news = News {
             change,
             before: place.from.unwrap_or(0),
             elevation: &next,
             by: under.by,
-            policy,
+            decision,
             note,
             true_at,
             at: under.at,
         };
-        let decided_by = news.policy.as_ref().map(|record| record.digest);
+        let decided_by = news.decision.as_ref().map(|decision| decision.policy.digest);
         let messages = news.messages(&self.services.hooks);
         let Place { from, before, room } = place;
         let swap = ElevationChange { next: next.clone(), from, before, room };

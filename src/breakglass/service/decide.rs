@@ -98,7 +98,7 @@ impl BreakGlass {
         }
         let still_true = self.lock_guard(&bench.stands_on(&about));
         let planned = Planned::new(Change::Approved, next, caller.at);
-        Ok(planned.permitted(&decided).noted(approve.comment.clone()).only_if(still_true))
+        Ok(planned.permitted(decided).noted(approve.comment.clone()).only_if(still_true))
     }
 
     /// What was approved is what is issued; what changed meanwhile is not worth an approval.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::BreakGlass;
-use super::questions::{About, facts};
+use super::questions::{About, decide, facts};
+use crate::audit::DecisionRecord;
 use crate::breakglass::{Approval, Elevation, Judge, Tally};
 use crate::clock::Moment;
 use crate::grants::Grant;
 use crate::ids::IssuerName;
-use crate::policy::{ActivateProbe, Approvals, Decided, ElevationFacts, PersonQuestion, Wish};
+use crate::policy::{ActivateProbe, Approvals, ElevationFacts, PersonQuestion, Wish};
 use crate::principal::{Authentication, Person, PrincipalId};
 
 /// The requester as policy is to see them.
@@ -39,7 +40,7 @@ pub(super) struct Bench<'a> {
     /// Whose approvals counted. What is decided stands on them: none of them may be locked when it becomes durable.
     counted: BTreeSet<PrincipalId>,
     /// The policies that said that the approvals suffice.
-    pub(super) activated_by: Option<Decided>,
+    pub(super) activated_by: Option<DecisionRecord>,
 }
 
 impl<'a> Bench<'a> {
@@ -114,14 +115,14 @@ impl Judge for Bench<'_> {
 
     fn suffices(&mut self, _elevation: &Elevation, tally: &Tally, duration: Duration) -> bool {
         let approvals = Approvals { count: tally.count(), groups: tally.groups() };
-        let decided = self.service.services.policy.decide(&PersonQuestion {
+        let question = PersonQuestion {
             person: self.requester.person,
             authentication: self.requester.authentication,
             source_ip: self.requester.source_ip,
             at: self.at,
             wish: Wish::Activate { grant: self.grant, duration, approvals },
-        });
-        self.activated_by = decided.ok();
+        };
+        self.activated_by = decide(&self.service.services.policy, &question).ok();
         self.activated_by.is_some()
     }
 }

@@ -6,16 +6,15 @@ use super::decide::check_text;
 use super::questions::Deed;
 use super::refuse::{Attempt, Refusal};
 use super::{BreakGlass, BreakGlassError, Keyed, Outcome};
-use crate::audit::{Overtaken, RecordError};
+use crate::audit::{DecisionRecord, Overtaken, RecordError};
 use crate::breakglass::{Act, Change, ChangeRefusal, Elevation, State};
 use crate::grants::GrantKind;
 use crate::ids::ElevationId;
 use crate::people::Caller;
-use crate::policy::Decided;
 use crate::store::AnswerRow;
 
 /// May they? `None` where no policy is asked, because it is the requester's own.
-type Decision<'a> = dyn Fn(&Elevation) -> Result<Option<Decided>, Refusal> + Send + Sync + 'a;
+type Decision<'a> = dyn Fn(&Elevation) -> Result<Option<DecisionRecord>, Refusal> + Send + Sync + 'a;
 
 impl BreakGlass {
     /// The requester takes it back before its window is open.
@@ -92,7 +91,7 @@ impl BreakGlass {
                 Refusal::told(BreakGlassError::of_change(&refusal, &current)).at_version(current.version)
             })?;
             let planned = Planned::new(change, next, caller.at).noted(reason.clone());
-            let planned = match &decided {
+            let planned = match decided {
                 Some(decided) => planned.permitted(decided),
                 None => planned,
             };

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::refuse::Refusal;
 use super::{BreakGlass, BreakGlassError};
-use crate::audit::{PolicyRecord, StillTrue};
+use crate::audit::{DecisionRecord, FactsRecord, PolicyRecord, StillTrue};
 use crate::breakglass::Elevation;
 use crate::grants::Grant;
 use crate::ids::{ElevationId, GrantName};
 use crate::locks::{OwnedSubjects, Subjects};
 use crate::people::Caller;
-use crate::policy::{Decided, Denial, ElevationFacts, PersonQuestion, Wish};
+use crate::policy::{ElevationFacts, Facts, PersonQuestion, PolicyDigest, PolicyEngine, PolicyRef, Wish};
 use crate::principal::PrincipalId;
 
 /// What a caller wishes to do with an elevation.
@@ -19,7 +19,6 @@ use crate::principal::PrincipalId;
 pub(super) enum Deed {
     Approve(Duration),
     Revoke,
-    View,
 }
 
 /// Who and what one change is about, for locks.
@@ -50,30 +49,51 @@ pub(super) fn facts<'a>(elevation: &'a Elevation, id: &'a str, grant: &'a Arc<Gr
     }
 }
 
-pub(super) fn policy_record(decided: &Decided) -> PolicyRecord {
-    PolicyRecord {
-        digest: decided.digest(),
-        decided_by: decided.decided_by().iter().map(ToString::to_string).collect(),
+/// A no of policy, as it is recorded.
+#[derive(Clone, Debug)]
+pub(super) struct Denied {
+    /// Why, for the record alone.
+    pub(super) why: String,
+    pub(super) record: DecisionRecord,
+}
+
+/// What policy says, with the facts that it says it on.
+pub(super) fn decide(
+    policy: &PolicyEngine,
+    question: &PersonQuestion<'_>,
+) -> Result<DecisionRecord, Box<Denied>> {
+    let record = |digest: PolicyDigest, by: &[PolicyRef]| DecisionRecord {
+        policy: PolicyRecord { digest, decided_by: by.iter().map(ToString::to_string).collect() },
+        facts: FactsRecord::of(&Facts::of_person(question)),
+    };
+    match policy.decide(question) {
+        Ok(decided) => Ok(record(decided.digest(), decided.decided_by())),
+        Err(denial) => {
+            let record = record(denial.digest, &denial.decided_by);
+            Err(Box::new(Denied { why: denial.reason.to_string(), record }))
+        }
     }
 }
 
-pub(super) fn denial_record(denial: &Denial) -> PolicyRecord {
-    PolicyRecord {
-        digest: denial.digest,
-        decided_by: denial.decided_by.iter().map(ToString::to_string).collect(),
+fn question<'a>(caller: &'a Caller, wish: Wish<'a>) -> PersonQuestion<'a> {
+    PersonQuestion {
+        person: &caller.person,
+        authentication: &caller.authentication,
+        source_ip: caller.source_ip,
+        at: caller.at,
+        wish,
     }
 }
 
 impl BreakGlass {
     /// May the caller? Decided now, with what their token shows now.
-    pub(super) fn may(&self, caller: &Caller, wish: Wish<'_>) -> Result<Decided, Denial> {
-        self.services.policy.decide(&PersonQuestion {
-            person: &caller.person,
-            authentication: &caller.authentication,
-            source_ip: caller.source_ip,
-            at: caller.at,
-            wish,
-        })
+    pub(super) fn may(&self, caller: &Caller, wish: Wish<'_>) -> Result<DecisionRecord, Box<Denied>> {
+        decide(&self.services.policy, &question(caller, wish))
+    }
+
+    /// The same where nothing of it is recorded.
+    pub(super) fn lets(&self, caller: &Caller, wish: Wish<'_>) -> bool {
+        self.services.policy.decide(&question(caller, wish)).is_ok()
     }
 
     /// The grant of the elevation as it is configured now.
@@ -87,7 +107,7 @@ impl BreakGlass {
         caller: &Caller,
         elevation: &Elevation,
         deed: Deed,
-    ) -> Result<Decided, Refusal> {
+    ) -> Result<DecisionRecord, Refusal> {
         let Some(grant) = self.grant_of(elevation) else {
             let told = "the grant is not configured any more: nobody can be asked whether you may";
             return Err(
@@ -99,11 +119,10 @@ impl BreakGlass {
         let wish = match deed {
             Deed::Approve(duration) => Wish::Approve { elevation: elevation_facts, duration },
             Deed::Revoke => Wish::Revoke { elevation: elevation_facts },
-            Deed::View => Wish::View { elevation: elevation_facts },
         };
         self.may(caller, wish).map_err(|denial| {
             let error = BreakGlassError::forbidden("policy", "the policy does not let you do this");
-            Refusal::denied(error, &denial).at_version(elevation.version)
+            Refusal::denied(error, *denial).at_version(elevation.version)
         })
     }
 
@@ -112,7 +131,10 @@ impl BreakGlass {
     pub(super) fn sees(&self, caller: &Caller, elevation: &Elevation) -> bool {
         elevation.is_requester(caller.id())
             || match self.grant_of(elevation) {
-                Some(_) => self.may_with(caller, elevation, Deed::View).is_ok(),
+                Some(grant) => {
+                    let id = elevation.id.to_string();
+                    self.lets(caller, Wish::View { elevation: facts(elevation, &id, grant) })
+                }
                 None => self.decide_audit(caller).is_ok(),
             }
     }
@@ -125,8 +147,11 @@ impl BreakGlass {
             return Err(Refusal::told(BreakGlassError::forbidden("policy", told)));
         }
         for grant in grants {
-            if let Err(denial) = self.may(caller, Wish::Audit { grant }) {
-                return Err(Refusal::denied(BreakGlassError::forbidden("policy", told), &denial));
+            // A yes is not recorded, and who reads the log asks often.
+            if !self.lets(caller, Wish::Audit { grant })
+                && let Err(denial) = self.may(caller, Wish::Audit { grant })
+            {
+                return Err(Refusal::denied(BreakGlassError::forbidden("policy", told), *denial));
             }
         }
         Ok(())

@@ -111,8 +111,8 @@ impl BreakGlass {
         // A policy may let the caller have less than the grant's longest.
         let spans = [caps.max_duration, Duration::from_hours(1), Duration::from_mins(1)];
         let mut fitting = spans.into_iter().filter(|span| *span <= caps.max_duration);
-        let duration = fitting
-            .find(|duration| self.may(caller, Wish::Request { grant, duration: *duration }).is_ok())?;
+        let duration =
+            fitting.find(|duration| self.lets(caller, Wish::Request { grant, duration: *duration }))?;
         let requester = Requester {
             person: &caller.person,
             authentication: &caller.authentication,
@@ -173,7 +173,7 @@ impl BreakGlass {
         };
         self.may(caller, Wish::Explain { grant })
             .map(|_| Arc::clone(grant))
-            .map_err(|denial| Refusal::denied(BreakGlassError::NotFound, &denial).because("policy"))
+            .map_err(|denial| Refusal::denied(BreakGlassError::NotFound, *denial).because("policy"))
     }
 
     /// Could a credential that was issued under it still be good at `at`?

@@ -1,7 +1,7 @@
 //! From an elevation to what the log and the receivers are told.
 
 use crate::audit::{
-    ApprovalRecord, ElevationEntry, ElevationRecord, Event, PolicyRecord, PrincipalRecord, TokenRecord,
+    ApprovalRecord, DecisionRecord, ElevationEntry, ElevationRecord, Event, PrincipalRecord, TokenRecord,
 };
 use crate::breakglass::{Approval, Change, Elevation};
 use crate::clock::Moment;
@@ -20,7 +20,7 @@ pub(super) struct News<'a> {
     pub(super) before: u64,
     pub(super) elevation: &'a Elevation,
     pub(super) by: Option<&'a Caller>,
-    pub(super) policy: Option<PolicyRecord>,
+    pub(super) decision: Option<DecisionRecord>,
     pub(super) note: Option<String>,
     /// When it became true; said only where that was before `at`.
     pub(super) true_at: Moment,
@@ -53,7 +53,8 @@ impl News<'_> {
             elevation: elevation_record(self.elevation, self.before),
             by: self.by.map(|caller| person_record(caller.id())),
             token: self.by.map(|caller| token_record(&caller.token)),
-            policy: self.policy.clone(),
+            policy: self.decision.as_ref().map(|decision| decision.policy.clone()),
+            facts: self.decision.as_ref().and_then(|decision| decision.facts.clone()),
             note: self.note.clone(),
             became_true_at: (self.true_at < self.at).then_some(self.true_at),
             source_ip: self.by.and_then(|caller| caller.source_ip),

@@ -1,12 +1,11 @@
 //! What did not happen, written down: every refused attempt of somebody who had signed in.
 
-use super::questions::denial_record;
+use super::questions::Denied;
 use super::record::{person_record, token_record};
 use super::{BreakGlass, BreakGlassError};
-use crate::audit::{Event, PolicyRecord, RefusedEntry, Submission};
+use crate::audit::{DecisionRecord, Event, RefusedEntry, Submission};
 use crate::ids::ElevationId;
 use crate::people::Caller;
-use crate::policy::Denial;
 use crate::store::StoreError;
 
 /// No more of a caller's text than a name can be goes into the entry.
@@ -39,7 +38,7 @@ pub(super) struct Refusal {
 struct Words {
     reason: &'static str,
     detail: String,
-    policy: Option<PolicyRecord>,
+    decision: Option<DecisionRecord>,
     version: Option<u64>,
     written: bool,
 }
@@ -52,15 +51,15 @@ impl Refusal {
             BreakGlassError::Conflict { current, .. } => Some(current.version),
             _ => None,
         };
-        let words = Words { reason, detail, policy: None, version, written: true };
+        let words = Words { reason, detail, decision: None, version, written: true };
         Self { error, words: Box::new(words) }
     }
 
     /// Policy said no; why is for the record.
-    pub(super) fn denied(error: BreakGlassError, denial: &Denial) -> Self {
+    pub(super) fn denied(error: BreakGlassError, denied: Denied) -> Self {
         let mut refusal = Self::told(error);
-        refusal.words.detail = denial.reason.to_string();
-        refusal.words.policy = Some(denial_record(denial));
+        refusal.words.detail = denied.why;
+        refusal.words.decision = Some(denied.record);
         refusal
     }
 
@@ -102,12 +101,13 @@ impl BreakGlass {
     /// tries doors while the log is away.
     pub(super) async fn refuse(&self, attempt: &Attempt<'_>, refusal: Refusal) -> BreakGlassError {
         let Refusal { error: told, words } = refusal;
-        let Words { reason, detail, policy, version, written } = *words;
+        let Words { reason, detail, decision, version, written } = *words;
         metrics::counter!("tidegate_elevation_refused_total", "reason" => reason).increment(1);
         if !written {
             return told;
         }
         let caller = attempt.caller;
+        let (policy, facts) = decision.map(|decision| (decision.policy, decision.facts)).unzip();
         let entry = RefusedEntry {
             by: person_record(caller.id()),
             attempted: attempt.what,
@@ -117,6 +117,7 @@ impl BreakGlass {
             reason,
             detail: detail.chars().take(MOST_DETAIL_CHARS).collect(),
             policy,
+            facts: facts.flatten(),
             token: token_record(&caller.token),
             source_ip: caller.source_ip,
         };

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use super::commit::{Planned, Under};
 use super::judge::{Bench, Requester};
-use super::questions::About;
+use super::questions::{About, Denied};
 use super::refuse::{Attempt, Refusal};
 use super::{BreakGlass, BreakGlassError, Keyed, NewRequest, Outcome};
-use crate::audit::RecordError;
+use crate::audit::{DecisionRecord, RecordError};
 use crate::breakglass::{Ask, AskRefusal, Change, Elevation};
 use crate::grants::{Grant, GrantKind};
 use crate::ids::{ElevationId, GrantName, IssuerName};
 use crate::people::Caller;
-use crate::policy::{Decided, Denial, Wish};
+use crate::policy::Wish;
 use crate::store::AnswerRow;
 
 /// Whoever may have this much of a grant knows that it exists.
 const LEAST: Duration = Duration::from_mins(1);
+
+/// A grant that the caller may know of, and what policy says to their request for it.
+type Known = (Arc<Grant>, Result<DecisionRecord, Box<Denied>>);
 
 impl BreakGlass {
     /// Asks for an elevation.
@@ -73,7 +76,7 @@ impl BreakGlass {
         self.services.settings.rules.check(&ask, &grant).map_err(|refusal| of_rules(&refusal))?;
         let decided = decision.map_err(|denial| {
             let told = "the policy does not let you request this";
-            Refusal::denied(BreakGlassError::forbidden("policy", told), &denial)
+            Refusal::denied(BreakGlassError::forbidden("policy", told), *denial)
         })?;
         let about =
             About { principals: vec![caller.id().clone()], grant: grant.name.clone(), elevation: None };
@@ -84,19 +87,14 @@ impl BreakGlass {
         let note = Some(ask.reason.clone());
         let next = Elevation::requested(id, ask, needed, Vec::new());
         Ok(Planned::new(Change::Requested, next, caller.at)
-            .permitted(&decided)
+            .permitted(decided)
             .noted(note)
             .only_if(still_true))
     }
 
     /// The grant, and what policy says to the request. A grant that the caller may know nothing of looks like one that does
     /// not exist.
-    fn known_grant(
-        &self,
-        caller: &Caller,
-        name: &GrantName,
-        duration: Duration,
-    ) -> Result<(Arc<Grant>, Result<Decided, Denial>), Refusal> {
+    fn known_grant(&self, caller: &Caller, name: &GrantName, duration: Duration) -> Result<Known, Refusal> {
         let hidden = || {
             let told = format!("there is no grant `{name}` that you could request");
             BreakGlassError::forbidden("grant_unavailable", told)
@@ -106,9 +104,10 @@ impl BreakGlass {
         };
         let decision = self.may(caller, Wish::Request { grant, duration });
         if let Err(denial) = &decision
-            && self.may(caller, Wish::Request { grant, duration: LEAST }).is_err()
-            && self.may(caller, Wish::Explain { grant }).is_err()
+            && !self.lets(caller, Wish::Request { grant, duration: LEAST })
+            && !self.lets(caller, Wish::Explain { grant })
         {
+            let denial = Denied::clone(denial);
             let error = BreakGlassError::forbidden("policy", "the policy does not let them know of it");
             return Err(Refusal::denied(error, denial).shown_as(hidden()));
         }

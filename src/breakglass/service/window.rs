@@ -189,8 +189,8 @@ impl BreakGlass {
         let opened_at = next.window().map_or(at, |window| window.starts_at);
         let still_true = self.lock_guard(&bench.stands_on(&about));
         let mut planned = Planned::new(Change::Activated, next, opened_at).only_if(still_true);
-        if let Some(decided) = &bench.activated_by {
-            planned = planned.permitted(decided);
+        if let Some(decision) = bench.activated_by.take() {
+            planned = planned.permitted(decision);
         }
         let request_id = match request_id {
             Some(id) => id,

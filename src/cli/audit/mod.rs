@@ -4,7 +4,7 @@ mod export;
 mod report;
 mod source;
 #[cfg(test)]
-mod tests;
+pub(in crate::cli) mod tests;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -154,7 +154,7 @@ impl Command {
 }
 
 impl SourceArgs {
-    fn open(&self) -> anyhow::Result<AnySource> {
+    pub(in crate::cli) fn open(&self) -> anyhow::Result<AnySource> {
         AnySource::open(&self.source, self.ca_file.as_deref())
     }
 }
@@ -308,7 +308,7 @@ async fn size_of(source: &AnySource) -> anyhow::Result<u64> {
 }
 
 /// A verifier key, or a file with one.
-fn read_key(text: &str) -> anyhow::Result<VerifierKey> {
+pub(in crate::cli) fn read_key(text: &str) -> anyhow::Result<VerifierKey> {
     match VerifierKey::from_str(text) {
         Ok(key) => Ok(key),
         // Base64 may hold a slash, so what looks like a path may be a mistyped key: say what is wrong with both.
@@ -321,6 +321,6 @@ fn read_key(text: &str) -> anyhow::Result<VerifierKey> {
     }
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+pub(in crate::cli) fn read_text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))
 }

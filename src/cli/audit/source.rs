@@ -16,14 +16,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A folder or a URL.
 #[derive(Debug)]
-pub(super) enum AnySource {
+pub(in crate::cli) enum AnySource {
     Folder(PathBuf),
     Http(HttpSource),
 }
 
 /// A log behind a URL: the prefix itself, or a broker whose log is at `/log` below it.
 #[derive(Debug)]
-pub(super) struct HttpSource {
+pub(in crate::cli) struct HttpSource {
     given: String,
     found: tokio::sync::OnceCell<String>,
     client: reqwest::Client,

@@ -30,7 +30,7 @@ async fn mirror(bench: &Bench, entries: u64, name: &str) -> String {
 }
 
 /// A mirror as the log's own endpoints would give it.
-pub(super) async fn mirror_of(log: &AuditLog, parent: &Path, name: &str) -> String {
+pub(in crate::cli) async fn mirror_of(log: &AuditLog, parent: &Path, name: &str) -> String {
     let folder = parent.join(name);
     for kind in [TileKind::Entries, TileKind::Hashes(0), TileKind::Hashes(1)] {
         for path in (0..).map_while(|n| TilePath::newest(kind, n, available(kind, log.size()))) {

@@ -1,4 +1,4 @@
-//! JUnit reports, as pipelines read them: a suite for each file of cases.
+//! `JUnit` reports, as pipelines read them: a suite for each file of cases.
 
 use std::fmt::Write as _;
 

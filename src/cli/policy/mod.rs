@@ -1,17 +1,22 @@
 //! `tidegate policy`: read, test and prove policies before they decide anything. Starts no broker and changes nothing.
 
 pub(super) mod check;
+mod diff;
 mod digest;
 mod explain;
 mod junit;
 pub(super) mod place;
+mod prove;
+mod replay;
+mod report;
+mod solver;
 mod test;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::Output;
+use super::{Output, current_thread};
 
 /// Subcommands of `tidegate policy`.
 #[derive(Debug, Subcommand)]
@@ -22,8 +27,16 @@ pub(in crate::cli) enum Command {
     Test(test::Args),
     /// Print the digest of the policy sets, as entries of the log carry it.
     Digest(digest::Args),
+    /// Show which requests two versions decide otherwise, each with an example; or prove that none is.
+    Diff(diff::Args),
+    /// Prove what can never happen, or show how it can.
+    Prove(prove::Args),
+    /// Show who can get what, on what conditions, and what is proved: the page that goes with an audit.
+    Report(report::Args),
     /// Say why a request is permitted or not, and what would have to be different.
     Explain(Box<explain::Args>),
+    /// Decide again what the log says was decided, by other policies.
+    Replay(replay::Args),
 }
 
 impl Command {
@@ -33,7 +46,11 @@ impl Command {
             Self::Check(args) => args.run(output),
             Self::Test(args) => args.run(output),
             Self::Digest(args) => args.run(output),
-            Self::Explain(args) => super::current_thread()?.block_on(args.run(output)),
+            Self::Diff(args) => current_thread()?.block_on(args.run(output)),
+            Self::Prove(args) => current_thread()?.block_on(args.run(output)),
+            Self::Report(args) => current_thread()?.block_on(args.run(output)),
+            Self::Explain(args) => current_thread()?.block_on(args.run(output)),
+            Self::Replay(args) => super::multi_thread()?.block_on(args.run(output)),
         }
     }
 }

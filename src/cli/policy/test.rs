@@ -30,7 +30,7 @@ pub(in crate::cli) struct Args {
     /// Only cases whose name holds this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Write a JUnit report, too.
+    /// Write a report in the form of `JUnit`, too.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// List the policies that no case decided.

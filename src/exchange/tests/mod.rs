@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod elevations;
+mod facts;
 mod narrowing;
 mod replicas;
 mod sts;

@@ -146,12 +146,23 @@ impl World {
 
     /// A request by this person of the vendor, with a fresh token.
     pub(super) fn asks(&self, subject: &str, grant: &str) -> ExchangeRequest {
+        self.asks_with(subject, grant, |_| {})
+    }
+
+    /// The same with other claims.
+    pub(super) fn asks_with(
+        &self,
+        subject: &str,
+        grant: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> ExchangeRequest {
         let (at, request_id) = (self.now().unix_seconds(), request_id(self.now()));
-        let token = self.key.token(&json!({
+        let mut claims = json!({
             "iss": "https://vendor.example", "sub": subject, "aud": "tidegate", "iat": at, "exp": at + 300,
             "jti": request_id.to_string(), "groups": ["oncall"],
-        }));
-        exchange_of(request_id, token, grant)
+        });
+        change(&mut claims);
+        exchange_of(request_id, self.key.token(&claims), grant)
     }
 
     /// A request by this service account of `billing` in the cluster of that issuer, with a fresh token.
@@ -261,6 +272,12 @@ impl World {
 
     pub(super) fn log_size(&self) -> u64 {
         self.audit.size()
+    }
+
+    /// Every entry, oldest first.
+    pub(super) async fn entries(&self) -> Vec<Value> {
+        let entries = self.audit.entries(0, 10_000).await.unwrap();
+        entries.iter().map(|(_, bytes)| serde_json::from_slice(bytes).unwrap()).collect()
     }
 
     /// The newest entry of the log.

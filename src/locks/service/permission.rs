@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{LockBook, LockError};
-use crate::audit::PolicyRecord;
+use crate::audit::{DecisionRecord, FactsRecord, PolicyRecord};
 use crate::grants::Grant;
 use crate::locks::{Lock, LockTarget};
 use crate::people::Caller;
-use crate::policy::{Denial, PersonQuestion, Wish};
+use crate::policy::{Denial, Facts, PersonQuestion, Wish};
 
 /// Deciding policies that one entry names. Another thousand of them would keep a freeze out of the log.
 const MOST_NAMES: usize = 100;
@@ -19,7 +19,7 @@ pub(super) struct Refused {
     pub(super) told: LockError,
     pub(super) reason: &'static str,
     pub(super) detail: String,
-    pub(super) policy: Option<PolicyRecord>,
+    pub(super) decision: Option<DecisionRecord>,
 }
 
 /// Which grants a target stops.
@@ -37,7 +37,7 @@ impl LockBook {
         &self,
         caller: &Caller,
         target: &LockTarget,
-    ) -> Result<PolicyRecord, Box<Refused>> {
+    ) -> Result<DecisionRecord, Box<Refused>> {
         match self.reach(target).await {
             Reach::One(grant) => self.permitted(caller, std::iter::once(&grant)),
             Reach::Every => self.permitted(caller, self.catalog.iter()),
@@ -45,14 +45,14 @@ impl LockBook {
                 self.permitted(caller, self.catalog.iter())?;
                 let told = format!("`{target}` does not exist");
                 let (detail, told) = (told.clone(), LockError::Invalid { code, told });
-                Err(Box::new(Refused { told, reason: code, detail, policy: None }))
+                Err(Box::new(Refused { told, reason: code, detail, decision: None }))
             }
         }
     }
 
     /// May the caller freeze any grant at all?
     pub(super) fn may_lock_anything(&self, caller: &Caller) -> bool {
-        self.catalog.iter().any(|grant| self.ask(caller, grant).is_ok())
+        self.catalog.iter().any(|grant| self.policy.decide(&question(caller, grant)).is_ok())
     }
 
     async fn reach(&self, target: &LockTarget) -> Reach {
@@ -80,25 +80,34 @@ impl LockBook {
         &self,
         caller: &Caller,
         grants: impl Iterator<Item = &'a Arc<Grant>>,
-    ) -> Result<PolicyRecord, Box<Refused>> {
-        let (mut names, mut digest) = (BTreeSet::new(), None);
+    ) -> Result<DecisionRecord, Box<Refused>> {
+        let (mut names, mut digest, mut all) = (BTreeSet::new(), None, Vec::new());
         for grant in grants {
-            let decided = self.ask(caller, grant).map_err(|denial| denied(&denial))?;
+            let question = question(caller, grant);
+            let decided = self
+                .policy
+                .decide(&question)
+                .map_err(|denial| denied(&denial, &Facts::of_person(&question)))?;
             names.extend(decided.decided_by().iter().map(ToString::to_string));
             digest = Some(decided.digest());
+            all.push(Facts::of_person(&question));
         }
         let digest = digest.ok_or_else(|| forbidden("no_grants", "there are no grants".to_owned(), None))?;
-        Ok(PolicyRecord { digest, decided_by: cut(names) })
+        let facts = match all.as_slice() {
+            [one] => FactsRecord::of(one),
+            several => FactsRecord::of(&several),
+        };
+        Ok(DecisionRecord { policy: PolicyRecord { digest, decided_by: cut(names) }, facts })
     }
+}
 
-    fn ask(&self, caller: &Caller, grant: &Arc<Grant>) -> Result<crate::policy::Decided, Denial> {
-        self.policy.decide(&PersonQuestion {
-            person: &caller.person,
-            authentication: &caller.authentication,
-            source_ip: caller.source_ip,
-            at: caller.at,
-            wish: Wish::Lock { grant },
-        })
+fn question<'a>(caller: &'a Caller, grant: &'a Arc<Grant>) -> PersonQuestion<'a> {
+    PersonQuestion {
+        person: &caller.person,
+        authentication: &caller.authentication,
+        source_ip: caller.source_ip,
+        at: caller.at,
+        wish: Wish::Lock { grant },
     }
 }
 
@@ -115,23 +124,24 @@ pub(super) fn not_ones_own(caller: &Caller, lock: &Lock) -> Result<(), Box<Refus
 impl Refused {
     pub(super) fn unknown_lock() -> Box<Self> {
         let detail = "no such lock, or the caller may lock nothing".to_owned();
-        Box::new(Self { told: LockError::NotFound, reason: "unknown_lock", detail, policy: None })
+        Box::new(Self { told: LockError::NotFound, reason: "unknown_lock", detail, decision: None })
     }
 }
 
-fn denied(denial: &Denial) -> Box<Refused> {
+fn denied(denial: &Denial, facts: &Facts) -> Box<Refused> {
     let decided_by = cut(denial.decided_by.iter().map(ToString::to_string).collect());
     let policy = PolicyRecord { digest: denial.digest, decided_by };
-    forbidden("policy_denied", denial.reason.to_string(), Some(policy))
+    let decision = DecisionRecord { policy, facts: FactsRecord::of(facts) };
+    forbidden("policy_denied", denial.reason.to_string(), Some(decision))
 }
 
-fn forbidden(code: &'static str, detail: String, policy: Option<PolicyRecord>) -> Box<Refused> {
+fn forbidden(code: &'static str, detail: String, decision: Option<DecisionRecord>) -> Box<Refused> {
     let told = match code {
         "own_lock" => "somebody else locked you, and somebody else has to lift it",
         _ => "the policy does not permit you to lock this",
     };
     let told = LockError::Forbidden { code, told: told.to_owned() };
-    Box::new(Refused { told, reason: code, detail, policy })
+    Box::new(Refused { told, reason: code, detail, decision })
 }
 
 fn cut(names: BTreeSet<String>) -> Vec<String> {

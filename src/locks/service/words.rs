@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Refused;
 use super::{Event, Submission};
-use crate::audit::{Effect, LockEntry, PolicyRecord, PrincipalRecord, RefusedEntry, TokenRecord};
+use crate::audit::{DecisionRecord, Effect, LockEntry, PrincipalRecord, RefusedEntry, TokenRecord};
 use crate::clock::Moment;
 use crate::ids::{LockId, RequestId};
 use crate::locks::Lock;
@@ -16,18 +16,18 @@ use crate::store::AnswerRow;
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// That it was set.
-pub(super) fn set(caller: &Caller, lock: &Lock, policy: &PolicyRecord) -> Submission {
-    let event = Event::LockSet(Box::new(entry(lock, Some((caller, policy)))));
+pub(super) fn set(caller: &Caller, lock: &Lock, decision: &DecisionRecord) -> Submission {
+    let event = Event::LockSet(Box::new(entry(lock, Some((caller, decision)))));
     let effects = vec![once("lock.set", lock.id, lock.at), Effect::PutLock(lock.clone())];
     Submission::new(caller.request_id, event).with(effects)
 }
 
 /// That somebody lifted it.
-pub(super) fn lifted(caller: &Caller, lock: &Lock, policy: &PolicyRecord) -> Submission {
-    let event = Event::LockLifted(Box::new(entry(lock, Some((caller, policy)))));
+pub(super) fn lifted(caller: &Caller, lock: &Lock, decision: &DecisionRecord) -> Submission {
+    let event = Event::LockLifted(Box::new(entry(lock, Some((caller, decision)))));
     let mut effects = end(lock, caller.at);
     // Who may lift nothing any more must not do it through a replica that does not know yet.
-    effects.push(Effect::RequirePolicy(policy.digest));
+    effects.push(Effect::RequirePolicy(decision.policy.digest));
     Submission::new(caller.request_id, event).with(effects)
 }
 
@@ -51,7 +51,8 @@ pub(super) fn refused(
         version: None,
         reason: refused.reason,
         detail: refused.detail.clone(),
-        policy: refused.policy.clone(),
+        policy: refused.decision.as_ref().map(|decision| decision.policy.clone()),
+        facts: refused.decision.as_ref().and_then(|decision| decision.facts.clone()),
         token: token(caller),
         source_ip: caller.source_ip,
     };
@@ -69,14 +70,15 @@ fn once(what: &str, id: LockId, at: Moment) -> Effect {
     Effect::KeepAnswer(AnswerRow { key, request: key, outcome, until: at.plus(REMEMBERED) })
 }
 
-fn entry(lock: &Lock, by: Option<(&Caller, &PolicyRecord)>) -> LockEntry {
+fn entry(lock: &Lock, by: Option<(&Caller, &DecisionRecord)>) -> LockEntry {
     LockEntry {
         lock: lock.id.to_string(),
         target: lock.target.to_string(),
         reason: lock.reason.clone(),
         by: by.map(|(caller, _)| person(caller)),
         token: by.map(|(caller, _)| token(caller)),
-        policy: by.map(|(_, policy)| policy.clone()),
+        policy: by.map(|(_, decision)| decision.policy.clone()),
+        facts: by.and_then(|(_, decision)| decision.facts.clone()),
         in_force_since: lock.at,
         until: lock.until,
         source_ip: by.and_then(|(caller, _)| caller.source_ip),

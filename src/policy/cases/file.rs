@@ -30,11 +30,11 @@ pub fn read(text: &str, world: &World) -> Result<Vec<Case>, Faults> {
         }
         let around = Around { named: &named, world };
         let mut cases = Vec::new();
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for section in &sections {
             let case = read_case(section, &around);
             if let Some(name) = section.quiet_text("name")
-                && let Some(line) = names.insert(name.to_owned(), section.line())
+                && let Some(line) = taken.insert(name.to_owned(), section.line())
             {
                 let message = format!("two cases are called {}: the other is in line {line}", quoted(name));
                 section.fault("name", message, "give one another name");
@@ -58,15 +58,10 @@ fn read_case(case: &Section<'_>, around: &Around<'_>) -> Option<Case> {
     let action = read_action(case);
     let grant = case.require("grant", read_grant(case, around.world), "the grant that it is about");
     let caller = principal::read_or_named(case, "principal", around.named, around.world);
-    if !case.has("principal") {
-        case.fault("principal", "missing", "who asks: { issuer = \"…\", subject = \"…\" }");
-    }
+    let caller = case.require("principal", caller, "who asks: { issuer = \"…\", subject = \"…\" }");
     let auth = read_auth(case, at);
     let source_ip = read_address(case);
-    let asked = match (action, &caller) {
-        (Some(action), Some(caller)) => read_asked(case, action, caller, at, around),
-        _ => None,
-    };
+    let asked = action.and_then(|action| read_asked(case, action, at, around));
     let expect =
         case.require("expect", case.parsed("expect", Expected::parse), "such as expect = \"permit\"");
     let decided_by = case

@@ -10,7 +10,7 @@ use crate::document::{At, Section, quoted};
 use crate::grants::Lifetime;
 use crate::ids::{ElevationId, Scope};
 use crate::policy::World;
-use crate::policy::facts::{ApprovalFacts, Asked, AuthFacts, ElevationSeen, ElevationWindow, PrincipalFacts};
+use crate::policy::facts::{ApprovalFacts, Asked, AuthFacts, ElevationSeen, ElevationWindow};
 use crate::policy::schema::Action;
 
 /// The one elevation of a case. Policy does not see its id.
@@ -46,7 +46,6 @@ pub(super) fn read_action(case: &Section<'_>) -> Option<Action> {
 pub(super) fn read_asked(
     case: &Section<'_>,
     action: Action,
-    caller: &PrincipalFacts,
     at: Moment,
     around: &Around<'_>,
 ) -> Option<Asked> {
@@ -62,11 +61,11 @@ pub(super) fn read_asked(
             Some(Asked::Activate { duration: duration(case)?, approvals: approvals? })
         }
         Action::Approve => {
-            let elevation = seen(case, caller, around);
+            let elevation = seen(case, around);
             Some(Asked::Approve { duration: duration(case)?, elevation: Box::new(elevation?) })
         }
-        Action::Revoke => Some(Asked::Revoke { elevation: Box::new(seen(case, caller, around)?) }),
-        Action::View => Some(Asked::View { elevation: Box::new(seen(case, caller, around)?) }),
+        Action::Revoke => Some(Asked::Revoke { elevation: Box::new(seen(case, around)?) }),
+        Action::View => Some(Asked::View { elevation: Box::new(seen(case, around)?) }),
         Action::Lock => Some(Asked::Lock),
         Action::Audit => Some(Asked::Audit),
         Action::Explain => Some(Asked::Explain),
@@ -131,15 +130,11 @@ fn window(case: &Section<'_>, at: Moment) -> Option<Option<ElevationWindow>> {
     Some(Some(ElevationWindow { id, version: 1, approvals: approvals?, starts_at, ends_at }))
 }
 
-/// What is decided about: asked for by the caller, where the case does not say by whom.
-fn seen(case: &Section<'_>, caller: &PrincipalFacts, around: &Around<'_>) -> Option<ElevationSeen> {
-    let requester = if case.has("requester") {
-        principal::read_or_named(case, "requester", around.named, around.world)
-    } else {
-        let help = "write requester = { issuer = \"…\", subject = \"…\" }: who asked for the elevation";
-        case.fault("requester", "missing", help);
-        Some(caller.clone())
-    };
+/// What is decided about.
+fn seen(case: &Section<'_>, around: &Around<'_>) -> Option<ElevationSeen> {
+    let requester = principal::read_or_named(case, "requester", around.named, around.world);
+    let help = "write requester = { issuer = \"…\", subject = \"…\" }: who asked for the elevation";
+    let requester = case.require("requester", requester, help);
     let section =
         if case.has("elevation") { Some(case.section("elevation", &shapes::ELEVATION)?) } else { None };
     let section = section.as_ref();

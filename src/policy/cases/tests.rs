@@ -58,7 +58,16 @@ const ISSUE: &str = "grant = \"ledger\"\nttl = \"5m\"\n";
 fn every_fault_of_a_file_is_told_at_once_with_its_place() {
     let text = "[[case]]\nname = \"a\"\ngrant = \"ledgr\"\nttl = 300\nexpect = \"allow\"\nprincipal = \"bob\"\nsource_ip = \"10.1\"\n\
                 at = \"yesterday\"\ndecided_by = \"x\"\ncolour = 1\n";
-    insta::assert_snapshot!(faults(&format!("{ANN}{text}")).join("\n"), @r"");
+    insta::assert_snapshot!(faults(&format!("{ANN}{text}")).join("\n"), @r"
+    7:9: case[0].grant: no grant is called `ledgr`
+    8:7: case[0].ttl: a bare number (`300`) is no duration
+    9:10: case[0].expect: `allow` is no answer
+    10:13: case[0].principal: no principal of this file is called `bob`
+    11:13: case[0].source_ip: `10.1` is no IP address
+    12:6: case[0].at: `yesterday` is no moment
+    13:14: case[0].decided_by: expected a list of strings, found a string
+    14:1: case[0].colour: unknown key `colour`
+    ");
 }
 
 #[test]
@@ -154,7 +163,59 @@ fn a_case_becomes_the_facts_of_a_request() {
                  elevation = { approvals = 2, ends_at = \"2026-01-02T04:00:00Z\" }\nexpect = \"permit\"";
     let read = cases(&case(lines));
     let facts = &read[0].facts;
-    insta::assert_json_snapshot!(facts, @r"");
+    insta::assert_json_snapshot!(facts, @r#"
+    {
+      "at": "2026-01-02T03:04:05Z",
+      "principal": {
+        "kind": "person",
+        "issuer": "staff",
+        "subject": "ann",
+        "groups": [
+          "oncall"
+        ]
+      },
+      "grant": {
+        "name": "admin",
+        "version": "eb7bbb68a518e6150e9b3a1edd2933bc3334d6f2665d691f8ad27c16476706d6",
+        "kind": "jwt",
+        "break_glass": true
+      },
+      "source_ip": "10.0.0.1",
+      "auth": {
+        "issued_at": "2026-01-02T03:04:05Z",
+        "acr": "2",
+        "amr": [
+          "mfa",
+          "pwd"
+        ],
+        "auth_time": "2026-01-02T03:00:00Z"
+      },
+      "asked": {
+        "action": "issue",
+        "ttl": "5m",
+        "scopes": [
+          "a"
+        ],
+        "client_cert": "x5t",
+        "actor": {
+          "kind": "workload",
+          "issuer": "prod",
+          "subject": "s",
+          "kubernetes": {
+            "namespace": "x",
+            "service_account": "y"
+          }
+        },
+        "elevation": {
+          "id": "elv-01a203ff-4cee-7102-8304-05060708090a",
+          "version": 1,
+          "approvals": 2,
+          "starts_at": "2026-01-02T03:04:05Z",
+          "ends_at": "2026-01-02T04:00:00Z"
+        }
+      }
+    }
+    "#);
     assert_eq!(
         serde_json::from_value::<crate::policy::Facts>(serde_json::to_value(facts).unwrap()).unwrap(),
         *facts
@@ -247,6 +308,6 @@ fn approvals_are_found_by_asking_with_the_groups_that_approvers_may_bring() {
 #[test]
 fn a_policy_that_no_case_decides_is_listed() {
     let report = run(&sets(OPENS), &cases(&case(&format!("{ISSUE}expect = \"permit\""))));
-    let undecided: Vec<_> = report.undecided.iter().map(|name| name.as_str()).collect();
+    let undecided: Vec<_> = report.undecided.iter().map(crate::policy::PolicyRef::as_str).collect();
     assert_eq!(undecided, ["customer/a.cedar#activate", "customer/a.cedar#glass"]);
 }

@@ -162,10 +162,11 @@ fn meet(old: &Change, new: &Change) -> Meet {
 fn meet_at(old: &To, new: &To) -> Meet {
     match (old, new) {
         _ if old == new => Meet::Old,
-        (To::Absent, _) | (_, To::Absent) => Meet::Never,
+        (To::Absent, _) | (_, To::Absent) | (To::Is(_), To::Is(_)) | (To::Kind(_), To::Kind(_)) => {
+            Meet::Never
+        }
         (To::Present, _) => Meet::New,
         (_, To::Present) => Meet::Old,
-        (To::Is(_), To::Is(_)) | (To::Kind(_), To::Kind(_)) => Meet::Never,
         (To::Is(value), To::NoneOf(not)) => prefer(!not.contains(value), Meet::Old),
         (To::NoneOf(not), To::Is(value)) => prefer(!not.contains(value), Meet::New),
         (To::Is(value), To::AtMost(most)) => prefer(value <= most, Meet::Old),

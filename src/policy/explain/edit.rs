@@ -129,7 +129,9 @@ impl Editor<'_> {
             To::Kind(kind) => {
                 let person = kind == "Person";
                 let gone: &[&str] = if person { &PROFILES } else { &["email", "name"] };
-                gone.iter().for_each(|name| drop(who.remove(*name)));
+                for name in gone {
+                    who.remove(*name);
+                }
                 who.insert("kind".into(), json!(if person { "person" } else { "workload" }));
             }
             _ => return None,
@@ -210,7 +212,9 @@ fn slot<'a>(json: &'a mut Json, path: &[&str], facts: &Facts) -> Option<&'a mut 
     {
         let who = json.get_mut("principal")?.as_object_mut()?;
         if !who.contains_key(*profile) {
-            PROFILES.iter().for_each(|other| drop(who.remove(*other)));
+            for other in PROFILES {
+                who.remove(other);
+            }
             if path.len() > 2 {
                 who.insert((*profile).to_owned(), skeleton(profile)?);
             }
@@ -271,7 +275,7 @@ fn scalar(to: &To) -> Option<Json> {
     match to {
         To::Is(value) | To::AtMost(value) | To::AtLeast(value) => written(value),
         To::NoneOf(not) => other_than(not),
-        To::From(network) => inside(network),
+        To::From(network) => Some(inside(network)),
         To::NotFrom(network) => {
             let network = Network::parse(network)?;
             let outside = |text: &&&str| text.parse().is_ok_and(|address| !network.contains(address));
@@ -283,9 +287,9 @@ fn scalar(to: &To) -> Option<Json> {
     }
 }
 
-fn inside(network: &str) -> Option<Json> {
+fn inside(network: &str) -> Json {
     let address = network.split_once('/').map_or(network, |(address, _)| address);
-    Some(json!(address))
+    json!(address)
 }
 
 fn other_than(not: &std::collections::BTreeSet<Value>) -> Option<Json> {

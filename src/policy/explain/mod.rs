@@ -19,7 +19,7 @@ mod tests;
 mod value;
 mod words;
 
-use cedar_policy::Effect;
+use cedar_policy::{Effect, Policy};
 
 pub use shape::{
     ApprovalsNeeded, AuthorSaid, Explanation, Found, NearestMiss, Part, PolicySaid, Suggested, Verdict,
@@ -105,6 +105,13 @@ fn conditions(judged: &Judged) -> Vec<Piece<'_>> {
     conditions.map_or_else(Vec::new, |conditions| pieces(conditions, true))
 }
 
+/// Every part of a policy's conditions, and whether it would have to hold: for whoever lists policies.
+pub(super) fn all_parts(policy: &Policy) -> Vec<(String, bool)> {
+    let conditions = policy.as_ref().non_scope_constraints();
+    let pieces = conditions.map_or_else(Vec::new, |conditions| pieces(conditions, true));
+    pieces.into_iter().map(|piece| (source::text(piece.expression), piece.want)).collect()
+}
+
 /// The author's permits that do not hold: those whose scope fits before the others, the fewest parts first.
 fn missed(look: &Look<'_>, author: Author) -> (Vec<PolicySaid>, usize) {
     let permits =
@@ -127,7 +134,7 @@ fn policy_said(look: &Look<'_>, judged: &Judged, pieces: &[Piece<'_>]) -> Policy
         file: name.split('#').next().unwrap_or(name).to_owned(),
         line: source.first_line(),
         out_of_scope: look.scene.truth(&scope) == Some(false),
-        parts: telling.map(|piece| shown(&look.scene, *piece, &source)).collect(),
+        parts: telling.map(|piece| shown(&look.scene, *piece, source)).collect(),
     }
 }
 

@@ -92,7 +92,7 @@ fn atom(scene: &Scene, expression: &Expr, want: bool, policy: &str) -> Ways {
 }
 
 /// As it is shown.
-pub(super) fn shown(scene: &Scene, piece: Piece<'_>, source: &Source<'_>) -> Part {
+pub(super) fn shown(scene: &Scene, piece: Piece<'_>, source: Source<'_>) -> Part {
     let found = places(piece.expression).into_iter().map(|place| Found {
         value: scene.found(&place).map(|value| value.tell()),
         place: place.to_string(),

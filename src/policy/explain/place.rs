@@ -141,7 +141,9 @@ fn look(expression: &Expr, found: &mut Vec<Place>) {
             look(arg2, found);
         }
         ExprKind::If { test_expr, then_expr, else_expr } => {
-            [test_expr, then_expr, else_expr].into_iter().for_each(|part| look(part, found));
+            for part in [test_expr, then_expr, else_expr] {
+                look(part, found);
+            }
         }
         ExprKind::ExtensionFunctionApp { args, .. } => args.iter().for_each(|part| look(part, found)),
         ExprKind::Set(parts) => parts.iter().for_each(|part| look(part, found)),

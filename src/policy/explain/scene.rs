@@ -49,7 +49,7 @@ impl Scene {
         let built = if let Asked::Issue { .. } = facts.asked {
             with_issue_question(facts, &grant, |question| {
                 let context = context::issue(question, &sets.words, Reads::ALL);
-                let context = context.map_err(|error| FactsError::of(error))?;
+                let context = context.map_err(FactsError::of)?;
                 sets.issue_request(question, &entity, &everything, context).map_err(unbuilt)
             })
         } else {

@@ -92,15 +92,15 @@ fn equal(scene: &Scene, left: &Expr, right: &Expr, want: bool) -> Vec<Targets> {
 
 /// `less` not above `more`, and below it by `gap` of the smallest steps that people count in.
 fn ordered(scene: &Scene, less: &Expr, more: &Expr, gap: i64) -> Vec<Targets> {
-    let below = scene.value(more).and_then(|value| moved(value, -gap));
-    let above = scene.value(less).and_then(|value| moved(value, gap));
+    let below = scene.value(more).and_then(|value| moved(&value, -gap));
+    let above = scene.value(less).and_then(|value| moved(&value, gap));
     let lower = below.map_or_else(Vec::new, |value| aims(scene, less, &Goal::AtMost(value)));
     let raise = above.map_or_else(Vec::new, |value| aims(scene, more, &Goal::AtLeast(value)));
     [lower, raise].concat()
 }
 
 /// Lifetimes and times are counted in whole seconds.
-fn moved(value: Value, steps: i64) -> Option<Value> {
+fn moved(value: &Value, steps: i64) -> Option<Value> {
     match value {
         Value::Number(number) => number.checked_add(steps).map(Value::Number),
         Value::Span(millis) => millis.checked_add(steps * 1_000).map(Value::Span),

@@ -18,14 +18,14 @@ impl<'a> Source<'a> {
     }
 
     /// The line of a part, counted from 1: the policy's own where a scope does not say.
-    pub(super) fn line(&self, part: &Expr) -> usize {
+    pub(super) fn line(self, part: &Expr) -> usize {
         let own = self.policy.as_ref().loc();
         let Some(place) = part.source_loc().or(own) else { return 1 };
         place.src.get(..place.start()).map_or(1, |before| before.matches('\n').count() + 1)
     }
 
     /// The policy's first line.
-    pub(super) fn first_line(&self) -> usize {
+    pub(super) fn first_line(self) -> usize {
         let Some(place) = self.policy.as_ref().loc() else { return 1 };
         place.src.get(..place.start()).map_or(1, |before| before.matches('\n').count() + 1)
     }
@@ -46,7 +46,7 @@ pub(super) fn text(part: &Expr) -> String {
 fn without_notes(text: &str) -> String {
     let code = text.lines().map(|line| match line.find("//") {
         // Within a text it is no note; a part with both keeps its note.
-        Some(at) if !line.get(..at).is_some_and(|before| before.matches('"').count() % 2 == 1) => {
+        Some(at) if line.get(..at).is_none_or(|before| before.matches('"').count() % 2 == 0) => {
             line.get(..at).unwrap_or(line)
         }
         _ => line,

@@ -97,15 +97,13 @@ fn noun(place: &Place) -> String {
     }
     let names = place.names();
     match (place.root, names.as_deref().unwrap_or_default()) {
-        (Var::Context, ["auth", name]) => (*name).to_owned(),
         (Var::Context, ["source_ip"]) => "the source address".to_owned(),
         (Var::Context, ["client_cert"]) => "the client certificate".to_owned(),
         (Var::Context, ["now"]) => "the time".to_owned(),
         (Var::Context, ["elevation", "starts_at"]) => "the start of the elevation".to_owned(),
         (Var::Context, ["elevation", "ends_at"]) => "the end of the elevation".to_owned(),
-        (Var::Context, [name]) => (*name).to_owned(),
         (Var::Principal, [_, name]) => format!("{} (`{place}`)", name.replace('_', " ")),
-        (Var::Principal, [name]) => (*name).to_owned(),
+        (Var::Context, ["auth", name] | [name]) | (Var::Principal, [name]) => (*name).to_owned(),
         (Var::Resource, ["requester", name]) => format!("the requester's {name}"),
         (Var::Resource, [name]) => format!("the grant's {}", name.replace('_', " ")),
         _ => format!("`{place}`"),

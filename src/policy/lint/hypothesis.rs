@@ -93,7 +93,11 @@ impl<'a> Hypothesis<'a> {
 
     /// Does the policy hold?
     pub(super) fn holds(&self, policy: &LoadedPolicy) -> Verdict {
-        both(self.is_meant(policy), self.condition(policy))
+        // Conditions cost more than scopes, and most scopes mean something else.
+        match self.is_meant(policy) {
+            Some(false) => Some(false),
+            meant => both(meant, self.condition(policy)),
+        }
     }
 
     /// Does its condition?
@@ -103,8 +107,11 @@ impl<'a> Hypothesis<'a> {
 
     /// Does its scope mean this?
     pub(super) fn is_meant(&self, policy: &LoadedPolicy) -> Verdict {
-        let action = walk::actions(policy, self.subject.words()).contains(&self.action);
-        both(Some(action), both(self.means_caller(policy), self.means_resource(policy)))
+        let about = self.means_resource(policy);
+        if about == Some(false) || !walk::actions(policy, self.subject.words()).contains(&self.action) {
+            return Some(false);
+        }
+        both(about, self.means_caller(policy))
     }
 
     pub(super) fn means_caller(&self, policy: &LoadedPolicy) -> Verdict {
@@ -220,7 +227,9 @@ impl<'a> Hypothesis<'a> {
 
     fn is_in(&self, other: &Expr) -> Verdict {
         match other.expr_kind() {
-            ExprKind::Set(items) => items.iter().fold(Some(false), |any, item| either(any, self.is_in(item))),
+            ExprKind::Set(items) => {
+                items.iter().map(|item| self.is_in(item)).reduce(either).unwrap_or(Some(false))
+            }
             _ => walk::named(other).and_then(|uid| self.caller_is_in(&uid)),
         }
     }

@@ -119,14 +119,9 @@ pub(super) fn can_name(subject: &Subject<'_>, issuer: &KnownIssuer, group: &str)
 }
 
 fn meant<'n>(word: &str, known: impl Iterator<Item = &'n str> + Clone, what: &str) -> String {
-    match nearest(word, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let names: std::collections::BTreeSet<&str> = known.collect();
-            match names.is_empty() {
-                true => format!("there are no {what}"),
-                false => format!("known {what}: {}", super::listed(names)),
-            }
-        }
+    if let Some(near) = nearest(word, known.clone()) {
+        return format!("did you mean `{near}`?");
     }
+    let known = super::listed(known);
+    if known.is_empty() { format!("there are no {what}") } else { format!("known {what}: {known}") }
 }

@@ -72,8 +72,8 @@ fn reason(subject: &Subject<'_>, questions: &[Hypothesis<'_>]) -> Option<String>
         return Some(format!("no {author} policy could permit it to anybody"));
     }
     let certain: Vec<_> = questions.iter().flat_map(|question| forbids(subject, question)).collect();
-    Some(match certain.is_empty() {
-        true => "nobody is permitted by every author".to_owned(),
-        false => format!("forbidden by {}", listed(certain.iter().map(|policy| policy.name.as_str()))),
-    })
+    if certain.is_empty() {
+        return Some("nobody is permitted by every author".to_owned());
+    }
+    Some(format!("forbidden by {}", listed(certain.iter().map(|policy| policy.name.as_str()))))
 }

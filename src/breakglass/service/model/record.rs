@@ -211,6 +211,7 @@ pub(super) fn mint_entry(by: &Caller, open: &OpenWindow) -> Event {
             expires_at: by.token.expires_at,
         },
         policy: PolicyRecord { digest: Fingerprint::of(b"policies"), decided_by: Vec::new() },
+        facts: None,
         credential: CredentialRecord::Jwt {
             jti: by.request_id.to_string(),
             kid: "kid".to_owned(),

@@ -131,6 +131,7 @@ fn entry(id: &str, before: u64, version: u64, state: &'static str) -> ElevationE
         by,
         token: Some(token()),
         policy: Some(policy()),
+        facts: None,
         note: None,
         became_true_at: None,
         source_ip,
@@ -147,6 +148,7 @@ fn refused(id: &str) -> Event {
         reason: "requester_cannot_decide",
         detail: "the requester".to_owned(),
         policy: None,
+        facts: None,
         token: token(),
         source_ip: None,
     }))
@@ -160,6 +162,7 @@ fn lock(target: &str) -> Box<LockEntry> {
         by: Some(person("customer", "op")),
         token: None,
         policy: None,
+        facts: None,
         in_force_since: start(),
         until: None,
         source_ip: None,
@@ -173,6 +176,7 @@ fn issued(id: &str, expires_at: Moment, jti: &str) -> Event {
         grant: GrantRecord { name: "prod-admin".to_owned(), kind: Some("jwt"), version: None },
         token: token(),
         policy: policy(),
+        facts: None,
         credential: CredentialRecord::Jwt {
             jti: jti.to_owned(),
             kid: "k".to_owned(),
@@ -293,9 +297,18 @@ async fn a_credential_of_an_elevation_that_was_delivered_again_is_no_story_to_be
         packed_policy_percent: None,
         narrowed_by: None,
     };
-    let (actor, source_ip) = (None, None);
-    let event =
-        Event::CredentialIssued { principal, actor, grant, token, policy, credential, elevation, source_ip };
+    let (actor, facts, source_ip) = (None, None, None);
+    let event = Event::CredentialIssued {
+        principal,
+        actor,
+        grant,
+        token,
+        policy,
+        facts,
+        credential,
+        elevation,
+        source_ip,
+    };
     writing.write(event).await;
     assert!(writing.report().await.unwrap().is_ok());
     writing.write(delivered("ASIA2")).await.write(delivered("ASIA1")).await;

@@ -41,7 +41,7 @@ Examples:
   tidegate policy explain --broker https://broker.example.com --grant prod-admin --action request --person …
 
 Exit codes: 0 permitted, 1 denied or failed, 2 usage.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     /// The request as JSON: facts, or an entry of the log that has some; `-` is standard input.

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use clap::Parser as _;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
@@ -256,16 +255,16 @@ async fn a_running_broker_is_asked_with_the_callers_own_token() {
     fs::write(folder.path().join("theirs"), token(&key)).unwrap();
     let own = folder.path().join("own").display().to_string();
     let theirs = folder.path().join("theirs").display().to_string();
-    let live = ["--broker", &stand_in.url, "--subject-token-file", &own];
-    let (answer, _) = parse(&[&line[..], &live].concat()).unwrap().explanation().await.unwrap();
+    let running = ["--broker", &stand_in.url, "--subject-token-file", &own];
+    let (answer, _) = parse(&[&line[..], &running].concat()).unwrap().explanation().await.unwrap();
     assert_eq!(serde_json::to_value(&answer).unwrap(), serde_json::to_value(&local).unwrap());
-    let by_token = [&["--grant", "orders", "--token-file", &theirs], &live[..]].concat();
+    let by_token = [&["--grant", "orders", "--token-file", &theirs], &running[..]].concat();
     parse(&by_token).unwrap().explanation().await.unwrap();
     let asked = stand_in.asked();
     assert_eq!(asked[0].line, "POST /v1/explain");
     assert_eq!(asked[0].header("authorization"), "Bearer own-token");
     assert_eq!(asked[0].body["principal"]["kubernetes"]["namespace"], "shop");
-    assert!(asked[1].body["token"].is_string() && asked[1].body.get("principal") == None::<&Value>);
+    assert!(asked[1].body["token"].is_string() && asked[1].body["principal"].is_null());
 }
 
 #[tokio::test]

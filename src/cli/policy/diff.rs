@@ -1,0 +1,114 @@
+//! `tidegate policy diff`: which requests does a change decide otherwise?
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::super::{Output, failed};
+use super::place::PlaceArgs;
+use super::solver::{SolverArgs, world};
+use crate::clock::{Clock as _, SystemClock};
+use crate::policy::PolicySets;
+use crate::proof::{Change, Comparison, Difference, Whose, diff};
+
+/// Arguments of `tidegate policy diff`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit code 0: compared; with --exit-code 1 when they differ. Always 1 when something could not \
+                        be found out, or there is no solver.\n\n\
+                        Example: tidegate policy diff --config tidegate.toml policies.before policies"
+)]
+pub(in crate::cli) struct Args {
+    /// The older policy folder
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The newer policy folder
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Whose policies to compare
+    #[arg(long, value_enum, default_value_t, value_name = "WHOSE")]
+    of: Of,
+    /// Exit with 1 when they differ, as `git diff --exit-code` does
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    solver: SolverArgs,
+}
+
+/// Whose policies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Of {
+    /// Of both together: what a broker permits
+    #[default]
+    Effective,
+    /// The customer's set alone
+    Customer,
+    /// The vendor's set alone
+    Vendor,
+    /// Each of these
+    All,
+}
+
+impl Of {
+    const fn whose(self) -> &'static [Whose] {
+        match self {
+            Self::Effective => &[Whose::Effective],
+            Self::Customer => &[Whose::Customer],
+            Self::Vendor => &[Whose::Vendor],
+            Self::All => &[Whose::Effective, Whose::Customer, Whose::Vendor],
+        }
+    }
+}
+
+impl Args {
+    /// Compares, and prints what differs.
+    pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
+        let world = world(&self.place.open()?)?;
+        let (old, new) = (read(&self.old)?, read(&self.new)?);
+        let mut solver = self.solver.start().await?;
+        let comparison = Comparison {
+            old: &old,
+            new: &new,
+            whose: self.of.whose(),
+            world: &world,
+            now: SystemClock::start().now(),
+        };
+        let difference = diff(comparison, &mut solver, &mut |part| output.progress(part)).await;
+        output.progress("");
+        self.print(&difference, output)?;
+        let bad = !difference.unknown.is_empty() || (self.exit_code && !difference.equal);
+        Ok(if bad { failed() } else { ExitCode::SUCCESS })
+    }
+
+    fn print(&self, difference: &Difference, output: &Output) -> anyhow::Result<()> {
+        output.json(difference)?;
+        for (number, change) in (1..).zip(&difference.changes) {
+            let Change { whose, direction, shape, grant, example, before, after } = change;
+            output.line(format!("{direction}  {whose}: {shape} on `{grant}`, such as"))?;
+            self.solver.show(
+                &format!("{number:03}-{whose}-{}-{grant}", shape.action.as_str()),
+                example,
+                output,
+            )?;
+            output.line(format!("    before: {before}"))?;
+            output.line(format!("    after:  {after}"))?;
+        }
+        for open in &difference.unknown {
+            let about = open.grant.as_ref().map_or(String::new(), |grant| format!(" on `{grant}`"));
+            let (direction, whose, shape) = (open.direction, open.whose, open.shape);
+            output.line(format!("UNKNOWN  whether {direction}, {whose}: {shape}{about}: {}", open.why))?;
+        }
+        if difference.equal {
+            output.line("equal: proved that no request to this configuration is decided otherwise")?;
+        }
+        output.line(format!("{} to {} by {}", difference.old, difference.new, difference.solver))?;
+        Ok(())
+    }
+}
+
+fn read(dir: &Path) -> anyhow::Result<PolicySets> {
+    PolicySets::read(dir).with_context(|| format!("in `{}`", dir.display()))
+}
