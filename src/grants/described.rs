@@ -50,8 +50,10 @@ impl Grant {
                 GrantKind::Jwt(JwtGrant { audience, scopes: BTreeSet::new() })
             }
             ("aws", Some(account)) => {
-                let role = RoleArn::new(&format!("arn:aws:iam::{account}:role/described"));
-                GrantKind::Aws(Arc::new(AwsGrant::new(role.map_err(|_| wrong_account())?, None)))
+                // One for each name, so that several of them make a catalog.
+                let of = |role: &str| RoleArn::new(&format!("arn:aws:iam::{account}:role/{role}"));
+                let role = of(name.as_str()).or_else(|_| of("described")).map_err(|_| wrong_account())?;
+                GrantKind::Aws(Arc::new(AwsGrant::new(role, None)))
             }
             ("jwt" | "aws", _) => return Err(wrong_account()),
             _ => return Err(DescribeError::Kind(name)),
