@@ -64,9 +64,10 @@ pub(in crate::cli) struct BundleArgs {
     out: PathBuf,
 }
 
-/// Arguments of `tidegate policy verify`.
+/// Arguments of `tidegate policy verify`. Its `--version` is the bundle's, not the program's.
 #[derive(Debug, clap::Args)]
 #[command(
+    disable_version_flag = true,
     after_help = "Says what the bundle holds, and how to pin it. Exit codes: 0 good, 1 not to be taken: unsigned, by \
                         another key, altered, another version, for newer brokers, or with policies that are not valid.\n\n\
                         Example: tidegate policy verify acme-7.bundle --key vendor.vkey --version 7"
