@@ -342,15 +342,21 @@ impl Broker {
         self.process().pid()
     }
 
-    /// Its logs so far, since the last start.
+    /// Its logs so far, since the last start: a line that it just wrote may be missing.
     pub(crate) fn output(&self) -> String {
         self.process().output()
     }
 
-    /// SIGTERM; panics when it does not drain and end well.
-    pub(crate) fn stop(&mut self) {
-        let status = self.process.take().unwrap().stop();
+    /// The first line of its logs, past and future, that holds `words`.
+    pub(crate) fn hear(&self, words: &str) -> String {
+        self.process().hear(|line| line.contains(words).then(|| line.to_owned())).unwrap()
+    }
+
+    /// SIGTERM; panics when it does not drain and end well. All of its logs since the last start.
+    pub(crate) fn stop(&mut self) -> String {
+        let (status, logs) = self.process.take().unwrap().stop_and_tell();
         assert!(status.success(), "the broker ended with {status}");
+        logs
     }
 
     /// SIGKILL.

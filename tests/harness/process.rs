@@ -39,7 +39,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Everything that it wrote so far, both streams.
+    /// What was read of its two streams so far: a line that it just wrote may be missing.
     pub(crate) fn output(&self) -> String {
         self.heard.state.lock().unwrap().0.join("\n")
     }
@@ -89,6 +89,17 @@ impl Running {
     pub(crate) fn stop(self) -> std::process::ExitStatus {
         self.signal("TERM");
         self.ended()
+    }
+
+    /// Asks it to end and waits; all that it wrote, both streams to their end. What is held against this cannot be
+    /// still on its way, as in [`Self::output`].
+    pub(crate) fn stop_and_tell(self) -> (std::process::ExitStatus, String) {
+        let heard = Arc::clone(&self.heard);
+        let status = self.stop();
+        let open = heard.state.lock().unwrap();
+        let (open, waited) = heard.changed.wait_timeout_while(open, READY_WITHIN, |open| open.1 > 0).unwrap();
+        assert!(!waited.timed_out(), "somebody holds its output open");
+        (status, open.0.join("\n"))
     }
 
     /// Waits for its end; panics when that does not come in time.

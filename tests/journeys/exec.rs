@@ -104,13 +104,13 @@ async fn the_command_has_the_credential_and_no_other_identity() {
 
 #[tokio::test]
 async fn no_secret_is_in_the_arguments_and_none_is_printed() {
-    let world = World::new(Aws::moto()).await;
+    let mut world = World::new(Aws::moto()).await;
     let script =
         "tr '\\0' ' ' </proc/$$/cmdline; echo; printf %s \"$AWS_SECRET_ACCESS_KEY$AWS_SESSION_TOKEN\" >given";
     let output = world.sh("orders-read", script);
     let given = fs::read_to_string(world.broker.folder().join("given")).unwrap();
     assert!(output.status.success() && given.len() > 20);
-    let told = said(&output) + &complained(&output) + &world.broker.output();
+    let told = said(&output) + &complained(&output) + &world.broker.stop();
     assert!(told.contains("sh -c tr"), "the command saw its own arguments: {told}");
     assert!(!told.contains(&given) && !told.contains(&world.token));
 }

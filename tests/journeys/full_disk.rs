@@ -7,7 +7,7 @@ use crate::harness::{Broker, OidcProvider, Setup, StoreKind, log};
 #[tokio::test]
 async fn nothing_is_issued_while_the_disk_is_full_and_all_is_well_afterwards() {
     let issuer = OidcProvider::start();
-    let broker =
+    let mut broker =
         Setup::new().store(StoreKind::Sqlite).issuer("idp", issuer.url(), "").jwt_grant("ledger").start();
     let [before, during, after] =
         [issuer.token("es256").await, issuer.token("es256").await, issuer.token("es256").await];
@@ -28,7 +28,8 @@ async fn nothing_is_issued_while_the_disk_is_full_and_all_is_well_afterwards() {
     broker.exchange("ledger", &after).await.granted();
     assert!(log::size(&broker).await >= size + 2);
     broker.verify_log().await;
-    assert!(!broker.output().contains("panicked"), "{}", broker.output());
+    let logs = broker.stop();
+    assert!(!logs.contains("panicked"), "{logs}");
 }
 
 /// No file of the broker may grow beyond `bytes`: each write fails, as on a full disk, and no mount is needed for it.

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -28,15 +27,6 @@ fn signs(broker: &Broker, version: &str, cedar: &str, name: &str) {
 fn verifies(broker: &Broker, arguments: &[&str]) -> (Option<i32>, String) {
     let judged = broker.cli(&[&["policy", "verify"], arguments].concat());
     (judged.status.code(), String::from_utf8_lossy(&judged.stdout).into_owned())
-}
-
-/// Waits for a line of the broker's log.
-async fn says(broker: &Broker, words: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !broker.output().contains(words) {
-        assert!(Instant::now() < deadline, "it never said `{words}`:\n{}", broker.output());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 async fn loaded(broker: &Broker) -> Vec<Value> {
@@ -94,14 +84,14 @@ async fn running_broker_takes_the_pinned_bundle_and_keeps_it_when_the_next_is_ba
     // The next version comes before its review: the last good one stays.
     signs(&broker, "8", FORBID, "acme.bundle");
     broker.signal("HUP");
-    says(&broker, "raise the pin after review").await;
+    broker.hear("raise the pin after review");
     broker.exchange("ledger", &token).await.granted();
     let metrics = broker.ops("/metrics").await.body.to_string();
     assert!(metrics.contains("tidegate_policy_reloads_total{outcome=\\\"refused\\\"} 1"), "{metrics}");
 
     fs::write(broker.folder().join("pin"), "8").unwrap();
     broker.signal("HUP");
-    says(&broker, "policies loaded").await;
+    broker.hear("policies loaded");
     assert_eq!(broker.exchange("ledger", &token).await.status, 400);
     assert_eq!(loaded(&broker).await.pop().unwrap()["bundle"]["version"], 8);
 
@@ -111,7 +101,7 @@ async fn running_broker_takes_the_pinned_bundle_and_keeps_it_when_the_next_is_ba
     bytes[at..at + 6].copy_from_slice(b"permit");
     fs::write(broker.folder().join("acme.bundle"), bytes).unwrap();
     broker.signal("HUP");
-    says(&broker, "its files are not the ones that").await;
+    broker.hear("its files are not the ones that");
     assert_eq!(broker.exchange("ledger", &token).await.status, 400, "version 8 still decides");
     let (code, told) = verifies(&broker, &["acme.bundle", "--key", &key]);
     assert_eq!(code, Some(1), "{told}");
