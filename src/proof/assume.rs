@@ -168,7 +168,8 @@ impl Assumptions<'_> {
         parts
     }
 
-    /// Only where somebody reckons with it: the solver is slow at sums with dates.
+    /// Only where somebody reckons with dates, and an example cannot be moved to an ordinary day: the solver is slow at sums
+    /// with them.
     fn longest_window(&self, grant: &Grant) -> Option<String> {
         let most =
             grant.break_glass.filter(|_| self.literals.reckons && self.shape.action == Action::Issue)?;

@@ -23,7 +23,7 @@ pub(super) struct Literals {
     pub(super) networks: BTreeSet<String>,
     /// Every other text.
     pub(super) texts: BTreeSet<String>,
-    /// Does any policy do sums with dates?
+    /// Does any policy do sums with dates, or hold one against a fixed date?
     pub(super) reckons: bool,
     /// Attributes that are read, whatever they stand on.
     attributes: BTreeSet<String>,
@@ -108,7 +108,7 @@ impl Literals {
     }
 
     fn function(&mut self, name: &str, arguments: &[Expr]) {
-        self.reckons |= matches!(name, "offset" | "durationSince");
+        self.reckons |= matches!(name, "offset" | "durationSince" | "datetime");
         if name != "ip" {
             return;
         }
