@@ -13,6 +13,8 @@ struct Recipe {
     title: String,
     cedar: String,
     cases: String,
+    /// `entities.json`, where there is one.
+    entities: String,
 }
 
 /// The blocks of the cookbook: what they are about, and the recipes.
@@ -30,6 +32,7 @@ fn cookbook(document: &str) -> (String, Vec<Recipe>) {
                     ("toml world", _) => world = text,
                     ("cedar", Some(recipe)) => recipe.cedar.push_str(&text),
                     ("toml", Some(recipe)) => recipe.cases.push_str(&text),
+                    ("json", Some(recipe)) => recipe.entities = text,
                     (kind, _) => panic!("a block of `{kind}` belongs to no recipe"),
                 }
             }
@@ -58,6 +61,9 @@ fn faults(recipe: &Recipe, world: &WorldFile) -> Vec<String> {
     fs::create_dir(folder.path().join("customer")).unwrap();
     let file = format!("customer/{}.cedar", recipe.title.to_lowercase().replace(' ', "-"));
     fs::write(folder.path().join(file), &recipe.cedar).unwrap();
+    if !recipe.entities.is_empty() {
+        fs::write(folder.path().join("entities.json"), &recipe.entities).unwrap();
+    }
     let sets = match PolicySets::read(folder.path()) {
         Ok(sets) => sets,
         Err(error) => return vec![error.to_string()],
@@ -98,6 +104,7 @@ fn every_recipe_of_the_cookbook_answers_as_its_cases_say() {
         "Source networks",
         "MFA freshness",
         "On-call",
+        "On-call of the owning team",
     ] {
         assert!(titles.contains(&needed), "{needed} is missing in {titles:?}");
     }

@@ -125,7 +125,8 @@ impl Args {
         let report = prove(question, &mut solver, &mut |id| output.progress(format!("proving {id}"))).await;
         output.progress("");
         Ok(Invariants::Asked {
-            solver: report.solver,
+            // It introduces itself in a sentence.
+            solver: report.solver.trim_start_matches("This is ").trim_end_matches('.').to_owned(),
             verdicts: report.verdicts.into_iter().map(told).collect(),
         })
     }
