@@ -42,13 +42,14 @@ impl Watcher {
         (Self(queue), seen)
     }
 
-    pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>) {
+    /// `is_last`: it is no, and no shorter lifetime is asked for.
+    pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>, is_last: bool) {
         self.see(|| {
             let live = match answer {
                 Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
                 Err(denial) => Verdict::denied(denial),
             };
-            Seen { question: Question::Issue(Box::new(Issue::of(question))), live }
+            Seen { question: Question::Issue(Box::new(Issue::of(question, is_last))), live }
         });
     }
 

@@ -8,6 +8,7 @@ use super::Verdict;
 use crate::clock::Moment;
 use crate::grants::{Grant, Lifetime};
 use crate::ids::Scope;
+use crate::policy::decision::{Denial, Permit};
 use crate::policy::engine::PolicyEngine;
 use crate::policy::facts::Facts;
 use crate::policy::question::{ElevationUse, IssueQuestion};
@@ -39,11 +40,14 @@ pub(super) struct Issue {
     actor: Option<Workload>,
     at: Moment,
     elevation: Option<ElevationUse>,
+    /// It was refused, and the exchange asks for no shorter lifetime because the live policies look at none.
+    is_last: bool,
 }
 
 impl Issue {
-    pub(super) fn of(question: &IssueQuestion<'_>) -> Self {
+    pub(super) fn of(question: &IssueQuestion<'_>, is_last: bool) -> Self {
         Self {
+            is_last,
             principal: question.principal.clone(),
             authentication: question.authentication.clone(),
             grant: Arc::clone(question.grant),
@@ -55,6 +59,15 @@ impl Issue {
             at: question.at,
             elevation: question.elevation,
         }
+    }
+
+    /// As an exchange would ask. Where the live policies were asked for shorter lifetimes, too, each of them is seen by itself.
+    fn put_to(&self, candidate: &PolicyEngine) -> Result<Permit, Denial> {
+        let ask = |ttl| candidate.decide_issue(&IssueQuestion { ttl, ..self.question() });
+        ask(self.ttl).or_else(|denial| {
+            let would_go_on = self.is_last && candidate.reads_ttl(&self.grant);
+            self.ttl.shorter().filter(|_| would_go_on).find_map(|ttl| ask(ttl).ok()).ok_or(denial)
+        })
     }
 
     fn question(&self) -> IssueQuestion<'_> {
@@ -77,7 +90,7 @@ impl Seen {
     /// What `candidate` says to it.
     pub(in crate::policy) fn put_to(&self, candidate: &PolicyEngine) -> Verdict {
         match &self.question {
-            Question::Issue(issue) => match candidate.decide_issue(&issue.question()) {
+            Question::Issue(issue) => match issue.put_to(candidate) {
                 Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
                 Err(denial) => Verdict::denied(&denial),
             },
