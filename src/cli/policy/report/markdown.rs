@@ -54,7 +54,7 @@ fn invariants(page: &mut String, invariants: &Invariants) {
                 let _ = writeln!(
                     page,
                     "| {answer} | `{id}` | {} | {} |",
-                    cell(&verdict.doc),
+                    prose(&verdict.doc),
                     cell(&verdict.note)
                 );
             }
@@ -105,7 +105,7 @@ pub(super) fn row(page: &mut String, effect: &str, policy: &PolicyOverview) {
     let name = policy.policy.split_once('#').map_or(policy.policy.as_str(), |(_, name)| name);
     let _ = write!(page, "| {effect} | {}:{} `{}`", cell(&policy.file), policy.line, cell(name));
     if let Some(doc) = &policy.doc {
-        let _ = write!(page, "<br>{}", cell(doc));
+        let _ = write!(page, "<br>{}", prose(doc));
     }
     let _ = writeln!(page, " | {} | {when} |", cell(&policy.who));
 }
@@ -115,8 +115,15 @@ fn cell(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }
 
-/// As code: a backtick within asks for two around it.
+/// An author's note: it links nowhere and shows no picture, which would tell its server who reads the page.
+fn prose(text: &str) -> String {
+    cell(text).replace('[', "\\[")
+}
+
+/// As code (CommonMark §6.1): backticks within ask for one more around them, and for a space beside them.
 fn code(text: &str) -> String {
-    let fence = if text.contains('`') { "``" } else { "`" };
-    format!("{fence}{}{fence}", text.replace('|', "\\|").replace(['\n', '\r'], " "))
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let space = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{space}{}{space}{fence}", text.replace('|', "\\|").replace(['\n', '\r'], " "))
 }
