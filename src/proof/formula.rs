@@ -5,7 +5,7 @@
 //! condition fails, which is not true. Where it is false or fails, Tidegate denies.
 
 use cedar_policy::{ActionConstraint, Effect, EntityUid, Expression};
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
 
 use super::shape::Shape;
 use crate::policy::{Author, LoadedPolicy, PolicySets};
@@ -156,18 +156,6 @@ pub(super) fn can_fail(condition: &Expr) -> bool {
         }
         ExprKind::UnaryApp { op, .. } => matches!(op, UnaryOp::Neg),
         ExprKind::ExtensionFunctionApp { fn_name, .. } => !TOTAL.contains(&fn_name.to_string().as_str()),
-        _ => false,
-    })
-}
-
-/// Does it depend on who is in which group, or whose a grant is?
-pub(super) fn is_about_teams(condition: &Expr) -> bool {
-    condition.subexpressions().any(|node| match node.expr_kind() {
-        ExprKind::Lit(Literal::EntityUID(uid)) => uid.entity_type().to_string() == "Tidegate::Group",
-        ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => {
-            attr == "owner" || attr == "groups"
-        }
-        ExprKind::ExtHasAttr { attrs, .. } => attrs.iter().any(|attr| attr == "owner" || attr == "groups"),
         _ => false,
     })
 }
