@@ -15,6 +15,7 @@ mod policies {
     mod cookbook;
     mod program;
     mod test;
+    mod versions;
 }
 
 use std::collections::{BTreeMap, BTreeSet};

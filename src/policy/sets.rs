@@ -321,7 +321,10 @@ impl PolicySets {
                 None => Ok(named),
             },
             (Decision::Deny, Some(forbid)) => Err((DenialReason::Forbidden(forbid.author()), named)),
-            (Decision::Deny, None) => Err((DenialReason::NotPermitted(Author::Customer), Vec::new())),
+            (Decision::Deny, None) => {
+                let first = self.authors.first().copied().unwrap_or(Author::Customer);
+                Err((DenialReason::NotPermitted(first), Vec::new()))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::super::shown::{Shown, tame};
+use super::version::{VendorArgs, Versions, told};
 use crate::config::Settings;
 use crate::federation::{IssuerSettings, is_shared};
 use crate::ids::IssuerName;
@@ -22,6 +23,8 @@ pub(super) struct PlaceArgs {
     /// The policy folder; else the configuration's, else `policies`.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+    #[command(flatten)]
+    vendor: VendorArgs,
 }
 
 /// The policies and what is known about their surroundings.
@@ -33,6 +36,8 @@ pub(in crate::cli) struct Place {
     pub(super) settings: Option<Box<Settings>>,
     /// Where those come from.
     config: Option<PathBuf>,
+    /// Other versions of the policies.
+    pub(super) versions: Versions,
 }
 
 /// What the policies are about, and where that is written down.
@@ -50,26 +55,29 @@ impl PlaceArgs {
     pub(super) fn open(&self) -> anyhow::Result<Place> {
         let settings = self.config.as_deref().map(crate::config::load).transpose()?;
         let configured = settings.as_ref().map(|settings| settings.policy.clone());
-        let policy = match (&self.policies, configured) {
+        let configured = match (&self.policies, configured) {
             (Some(dir), Some(configured)) => configured.with_folder(dir),
             (Some(dir), None) => PolicySettings::of_folder(dir),
             (None, Some(configured)) => configured,
             (None, None) => PolicySettings::of_folder("policies"),
         };
-        Ok(Place { policy, settings: settings.map(Box::new), config: self.config.clone() })
+        let versions = Versions::new(configured, self.vendor.clone());
+        let policy = versions.current()?;
+        Ok(Place { policy, settings: settings.map(Box::new), config: self.config.clone(), versions })
     }
 }
 
 impl Place {
     /// The sets, validated.
     pub(super) fn sets(&self) -> anyhow::Result<PolicySets> {
-        PolicySets::gather(&self.policy).with_context(|| format!("in `{}`", self.policy.dir.display()))
+        PolicySets::gather(&self.policy).with_context(|| told(&self.policy))
     }
 
     /// Of a configuration that is at hand.
     pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
         let policy = settings.policy.clone();
-        Self { policy, settings: Some(Box::new(settings)), config: Some(config.to_owned()) }
+        let versions = Versions::new(policy.clone(), VendorArgs::default());
+        Self { policy, settings: Some(Box::new(settings)), config: Some(config.to_owned()), versions }
     }
 
     /// The sets, or what is wrong with them.
