@@ -47,5 +47,6 @@ mod journeys {
     mod stranger;
     mod token_exchange_clients;
     mod vendor_bundle;
+    mod vendor_review;
     mod workload_to_jwt;
 }

@@ -17,6 +17,7 @@ mod policies {
     mod half;
     mod program;
     mod test;
+    mod versions;
 }
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -31,3 +31,5 @@ mod solver;
 mod teams;
 #[path = "proofs/trust.rs"]
 mod trust;
+#[path = "proofs/worlds.rs"]
+mod worlds;

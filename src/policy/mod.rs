@@ -71,6 +71,9 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The vendor's policies, when they come as a signed bundle. Then there is no `vendor` folder.
     pub vendor: Option<bundle::Pin>,
+    /// The bundle counts in the place of a `vendor` folder that is there, too. For tools, which ask what it would change; a
+    /// broker does not start with both.
+    pub bundle_before_folder: bool,
     /// The trusted issuers, when they are known: `entities.json` may name no other.
     pub issuers: Option<BTreeSet<IssuerName>>,
 }
@@ -78,7 +81,7 @@ pub struct Settings {
 impl Settings {
     /// Everything from one folder.
     pub fn of_folder(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), vendor: None, issuers: None }
+        Self { dir: dir.into(), vendor: None, bundle_before_folder: false, issuers: None }
     }
 
     /// The same with another folder, whose policies are to be looked at. Where it has no part of a vendor's, the bundle is
@@ -86,7 +89,13 @@ impl Settings {
     #[must_use]
     pub fn with_folder(&self, dir: &Path) -> Self {
         let vendor = self.vendor.clone().filter(|_| !dir.join(Author::Vendor.as_str()).exists());
-        Self { dir: dir.to_owned(), vendor, issuers: self.issuers.clone() }
+        Self { dir: dir.to_owned(), vendor, bundle_before_folder: false, issuers: self.issuers.clone() }
+    }
+
+    /// The same with that bundle as the vendor's part, whatever the folder has of it.
+    #[must_use]
+    pub fn with_bundle(&self, pin: bundle::Pin) -> Self {
+        Self { vendor: Some(pin), bundle_before_folder: true, ..self.clone() }
     }
 
     /// The file that a fault is about, as the operator finds it.

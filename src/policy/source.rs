@@ -79,7 +79,7 @@ impl Sources {
     pub(super) fn gather(settings: &Settings) -> Result<Self, LoadError> {
         let Some(pin) = &settings.vendor else { return Self::read(&settings.dir) };
         let (mut sources, mut faults) = Self::of_customer(&settings.dir)?;
-        if settings.dir.join(Author::Vendor.as_str()).exists() {
+        if !settings.bundle_before_folder && settings.dir.join(Author::Vendor.as_str()).exists() {
             let advice = "stands beside a vendor's bundle, and only one of them can count: remove the folder";
             faults.push(Fault::of_file(Author::Vendor.as_str(), advice));
         }

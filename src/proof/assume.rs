@@ -218,9 +218,32 @@ impl Assumptions<'_> {
                     .filter_map(|(group, issuers)| self.no_approvers_group(group, issuers)),
             );
             parts.extend(teams::of_approvers(self.literals));
+            parts.extend(self.approvers());
         }
         if self.shape.action.is_about_elevation() {
             parts.push("resource.duration >= duration(\"1s\")".to_owned());
+        }
+        parts
+    }
+
+    /// People who approve are of an issuer whose people do, are not the requester, and are not more than there are approvals.
+    fn approvers(&self) -> Vec<String> {
+        let approvers = teams::approvers(self.literals);
+        let may = |id: &str| {
+            let issuer = id.split_once('|').and_then(|(issuer, _)| self.world.issuer(issuer));
+            issuer.is_some_and(|issuer| issuer.profile == Profile::Person && issuer.may_approve)
+        };
+        let mut parts: Vec<_> = approvers
+            .iter()
+            .map(|(id, approved)| {
+                let themselves = format!("principal == Tidegate::Person::{}", text(id));
+                if may(id) { format!("!({approved} && {themselves})") } else { format!("!({approved})") }
+            })
+            .collect();
+        let can: Vec<_> = approvers.iter().filter(|(id, _)| may(id)).collect();
+        if can.len() > 1 {
+            let count = can.iter().map(|(_, approved)| format!("(if {approved} then 1 else 0)"));
+            parts.push(format!("{} <= context.approvals.count", count.collect::<Vec<_>>().join(" + ")));
         }
         parts
     }

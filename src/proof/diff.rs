@@ -67,16 +67,16 @@ impl Part<'_> {
             Ok(versus) => versus,
             Err(doubt) => return into.unknown.push(self.open(None, doubt.to_string())),
         };
-        let aim = match versus.aim(self.shape, self.direction == Direction::Allowed) {
-            Ok(aim) => aim,
-            Err(doubt) => return into.unknown.push(self.open(None, doubt.to_string())),
-        };
         let ground = Ground::new(
             world,
             old.policies().iter().chain(new.policies()),
             &[old.relations(), new.relations()],
             now,
         );
+        let aim = match versus.aim(&ground, self.shape, self.direction == Direction::Allowed) {
+            Ok(aim) => aim,
+            Err(doubt) => return into.unknown.push(self.open(None, doubt.to_string())),
+        };
         let seen = match self.search(&ground, &versus, &aim, solver).await {
             Outcome::Nothing => return,
             Outcome::Real(facts) => Some(facts),

@@ -160,18 +160,6 @@ pub(super) fn can_fail(condition: &Expr) -> bool {
     })
 }
 
-/// Does it depend on who is in which group, or whose a grant is?
-pub(super) fn is_about_teams(condition: &Expr) -> bool {
-    condition.subexpressions().any(|node| match node.expr_kind() {
-        ExprKind::Lit(Literal::EntityUID(uid)) => uid.entity_type().to_string() == "Tidegate::Group",
-        ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => {
-            attr == "owner" || attr == "groups"
-        }
-        ExprKind::ExtHasAttr { attrs, .. } => attrs.iter().any(|attr| attr == "owner" || attr == "groups"),
-        _ => false,
-    })
-}
-
 /// A broker puts the caller, the grant, the elevation and its requester before Cedar, and no other entity: what a policy
 /// reads of one that it names itself is not there. The solver would think that it is.
 pub(super) fn check_readable(policy: &LoadedPolicy) -> Result<(), Doubt> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy_core::ast::{Expr, ExprKind, Literal, Var};
 
+use super::worlds::Teams;
 use crate::policy::Relations;
 
 /// The names in some policies, each sort by itself, without the type.
@@ -15,8 +16,8 @@ pub(super) struct Literals {
     pub(super) groups: BTreeSet<String>,
     /// Of those, whose callers can be in them: by their tokens, or because of what is written down in any of the sets.
     pub(super) reach: BTreeMap<String, BTreeSet<String>>,
-    /// What is written down about teams; `None` when two versions that are compared differ in it.
-    pub(super) teams: Option<Relations>,
+    /// What is written down about teams, by each version.
+    pub(super) teams: Teams,
     /// Ids of grant sets.
     pub(super) sets: BTreeSet<String>,
     /// Arguments of `ip(…)`.
@@ -68,28 +69,30 @@ impl Literals {
     /// Takes in what is written down about the groups that are named, and about owners: by one version of the policies, or by
     /// two that are compared.
     pub(super) fn look_up(&mut self, relations: &[&Relations]) {
-        for written in relations {
-            self.groups
-                .extend(written.owned().filter_map(|grant| written.owner_of(grant)).map(str::to_owned));
-            let parts = self.groups.iter().flat_map(|group| written.parts_of(group)).collect::<BTreeSet<_>>();
-            let (groups, callers) = parts.into_iter().partition::<Vec<_>, _>(|(kind, _)| *kind == "Group");
-            let both = |(kind, id): (&str, &str)| (kind.to_owned(), id.to_owned());
-            self.groups.extend(groups.into_iter().map(|(_, id)| id.to_owned()));
-            self.callers.extend(callers.into_iter().map(both));
+        // Until there is nothing new: what one version says of a group may name one that the other says more of.
+        let mut known = usize::MAX;
+        while known != self.groups.len() {
+            known = self.groups.len();
+            relations.iter().for_each(|written| self.look_up_in(written));
         }
+        self.teams = Teams::of(relations, &self.groups);
         let reach = |group: &String| {
-            // Without relations, too: a token's group is its issuer's.
+            // Without relations, too: a token's group is its issuer's. Of a group that means two things, only that.
             let plain = Relations::default();
-            let found = relations.iter().copied().chain([&plain]);
-            let issuers = found.flat_map(|relations| relations.issuers_reaching(group));
+            let meant = relations.iter().copied().filter(|_| !self.teams.differ_about(group));
+            let issuers = meant.chain([&plain]).flat_map(|relations| relations.issuers_reaching(group));
             (group.clone(), issuers.map(|issuer| issuer.to_string()).collect())
         };
         self.reach = self.groups.iter().map(reach).collect();
-        let same = relations.windows(2).all(|pair| match pair {
-            [one, other] => one.says_the_same(other),
-            _ => true,
-        });
-        self.teams = relations.first().filter(|_| same).map(|written| (*written).clone());
+    }
+
+    fn look_up_in(&mut self, written: &Relations) {
+        self.groups.extend(written.owned().filter_map(|grant| written.owner_of(grant)).map(str::to_owned));
+        let parts = self.groups.iter().flat_map(|group| written.parts_of(group)).collect::<BTreeSet<_>>();
+        let (groups, callers) = parts.into_iter().partition::<Vec<_>, _>(|(kind, _)| *kind == "Group");
+        let both = |(kind, id): (&str, &str)| (kind.to_owned(), id.to_owned());
+        self.groups.extend(groups.into_iter().map(|(_, id)| id.to_owned()));
+        self.callers.extend(callers.into_iter().map(both));
     }
 
     fn name(&mut self, kind: &str, id: &str) {

@@ -20,6 +20,7 @@ mod surroundings;
 mod teams;
 mod versus;
 mod words;
+mod worlds;
 
 pub use diff::{Comparison, diff};
 pub use formula::Whose;

@@ -131,10 +131,10 @@ impl Question<'_> {
             Ok(versus) => versus,
             Err(doubt) => return Answer::Unknown { why: doubt.to_string() },
         };
-        let policies = self.sets.policies().iter().chain(older.policies());
-        let ground = Ground::new(self.world, policies, &[self.sets.relations(), older.relations()], self.now);
+        let policies = older.policies().iter().chain(self.sets.policies());
+        let ground = Ground::new(self.world, policies, &[older.relations(), self.sets.relations()], self.now);
         for shape in Shape::all() {
-            let outcome = match versus.aim(shape, true) {
+            let outcome = match versus.aim(&ground, shape, true) {
                 Ok(aim) => ground.real(solver, &aim, &|facts| versus.widens(facts)).await,
                 Err(doubt) => Outcome::Doubtful(doubt.to_string()),
             };

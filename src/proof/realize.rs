@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::formula::Doubt;
 use super::shape::Shape;
 use super::words::{address, duration, moment};
+use super::worlds::approver_in;
 use crate::clock::Moment;
 use crate::ids::ElevationId;
 use crate::policy::facts::{
@@ -188,10 +189,11 @@ impl Imagined<'_> {
         let known = |group: &String| {
             group.split_once('/').is_some_and(|(issuer, _)| self.world.issuer(issuer).is_some())
         };
+        let people = groups.iter().filter_map(|group| approver_in(group)).map(str::to_owned).collect();
         Ok(ApprovalFacts {
             count: read(at(approvals, "count")?)?,
             groups: groups.into_iter().filter(known).collect(),
-            people: BTreeSet::new(),
+            people,
         })
     }
 }

@@ -4,7 +4,7 @@
 use cedar_policy_core::ast::Expr;
 
 use super::assume::{Assumptions, Reach};
-use super::formula::{Doubt, all, can_fail, is_about_teams, is_never, parse};
+use super::formula::{Doubt, all, can_fail, is_never, parse};
 use super::literals::Literals;
 use super::realize::realize;
 use super::shape::Shape;
@@ -48,10 +48,6 @@ pub(super) enum Outcome {
 
 /// A lifetime is a whole number of seconds. Asked only where it matters: the solver is slow at it.
 const WHOLE_SECONDS: &str = "context.ttl.toSeconds() * 1000 == context.ttl.toMilliseconds()";
-
-/// The same text of a policy means two things where teams differ, and the solver would compare it with itself.
-const TWO_WORLDS: &str = "the two versions differ in `entities.json`, and policies here are about groups or owners: compare \
-                          them with the same file, and look at the file's own change beside it";
 
 impl<'a> Ground<'a> {
     /// With what these policies name.
@@ -121,9 +117,6 @@ impl<'a> Ground<'a> {
         more: Option<&str>,
     ) -> Result<Found, Doubt> {
         let Aim { shape, only, .. } = *aim;
-        if self.literals.teams.is_none() && (is_about_teams(&aim.first) || is_about_teams(&aim.second)) {
-            return Err(Doubt(TWO_WORLDS.to_owned()));
-        }
         // Most of a change is none: what is the same on both sides needs no solver.
         let same = !aim.wants_second && aim.first.eq_shape(&aim.second);
         if same || is_never(&aim.first) || (aim.wants_second && is_never(&aim.second)) {

@@ -40,7 +40,12 @@ pub(super) fn admits(world: &World, facts: &Facts) -> Result<(), Strange> {
             span(grant, *duration)?;
             let groups = approvals.taken_apart().map_err(|error| error.to_string())?;
             let may = |issuer: &str| world.issuer(issuer).is_some_and(|issuer| issuer.may_approve);
-            ensure(groups.iter().all(|(issuer, _)| may(issuer.as_str())), "no approver has such a group")
+            ensure(groups.iter().all(|(issuer, _)| may(issuer.as_str())), "no approver has such a group")?;
+            let people = approvals.approvers().map_err(|error| error.to_string())?;
+            let counted = usize::try_from(approvals.count).is_ok_and(|count| people.len() <= count);
+            ensure(counted, "more people approved than there are approvals")?;
+            let may = people.iter().all(|one| may(one.issuer.as_str()) && *one != facts.principal.id());
+            ensure(may, "people of this issuer, or the requester, never approve")
         }
         Asked::Approve { elevation, duration } => {
             seen(world, grant, elevation)?;

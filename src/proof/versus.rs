@@ -1,8 +1,11 @@
 //! Two versions of the sets, one against the other.
 
+use cedar_policy_core::ast::Expr;
+
 use super::formula::{Doubt, Whose, permitted};
-use super::search::Aim;
+use super::search::{Aim, Ground};
 use super::shape::Shape;
+use super::worlds::Version;
 use crate::policy::{Facts, PolicySets};
 
 /// An older and a newer version, both or one author's part of them.
@@ -33,15 +36,23 @@ impl<'a> Versus<'a> {
     }
 
     /// Searches for what only the newer version permits, or only the older.
-    pub(super) fn aim(&self, shape: Shape, wider: bool) -> Result<Aim<'a>, Doubt> {
-        let (first, second) = if wider { (&self.new, &self.old) } else { (&self.old, &self.new) };
-        Ok(Aim {
-            shape,
-            only: None,
-            first: permitted(first.sets, self.whose, shape)?,
-            second: permitted(second.sets, self.whose, shape)?,
-            wants_second: false,
-        })
+    pub(super) fn aim(&self, ground: &Ground<'_>, shape: Shape, wider: bool) -> Result<Aim<'a>, Doubt> {
+        let old = self.condition(&self.old, Version::Older, ground, shape)?;
+        let new = self.condition(&self.new, Version::Newer, ground, shape)?;
+        let (first, second) = if wider { (new, old) } else { (old, new) };
+        Ok(Aim { shape, only: None, first, second, wants_second: false })
+    }
+
+    /// What one version permits, where groups and owners are as that version has them.
+    fn condition(
+        &self,
+        side: &Side<'_>,
+        version: Version,
+        ground: &Ground<'_>,
+        shape: Shape,
+    ) -> Result<Expr, Doubt> {
+        let permitted = permitted(side.sets, self.whose, shape)?;
+        ground.literals.teams.as_in(version, shape, &permitted)
     }
 
     /// Do only the newer sets permit it?

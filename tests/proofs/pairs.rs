@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use tidegate::policy::{Facts, PolicySets};
-use tidegate::proof::{Comparison, Difference, Direction, Whose, diff};
+use tidegate::policy::{Facts, PolicySets, World};
+use tidegate::proof::{Comparison, Difference, Direction, Solver, Whose, diff};
 
 use crate::brute::universe;
 use crate::place::{Folder, now, solver, world};
@@ -266,23 +266,33 @@ async fn every_difference_that_brute_force_finds_is_found_every_example_is_real_
     assert!(pairs.len() >= 20 && universe.len() > 3_000, "{} {}", pairs.len(), universe.len());
     for Pair { name, old, new, equal } in pairs {
         let (old, new) = (Folder::of(&old.0, &old.1), Folder::of(&new.0, &new.1));
-        let (old, new) = (old.sets(), new.sets());
-        let comparison =
-            Comparison { old: &old, new: &new, whose: &[Whose::Effective], world: &world, now: now() };
-        let difference = diff(comparison, &mut solver, &mut |_| {}).await;
-        assert!(difference.unknown.is_empty(), "{name}: {:?}", difference.unknown);
-        assert_eq!(difference.equal, equal, "{name}: {:?}", difference.changes);
-        for change in &difference.changes {
-            let (before, after) = (old.decide(&change.example).is_ok(), new.decide(&change.example).is_ok());
-            let wanted = change.direction == Direction::Allowed;
-            assert_eq!((before, after), (!wanted, wanted), "{name}: {change:?}");
-            assert_eq!(change.grant, change.example.grant.name.as_str());
-        }
-        let (tried, found) = (kinds(&old, &new, &universe), found(&difference));
-        let missed: Vec<_> = tried.difference(&found).collect();
-        assert!(missed.is_empty(), "{name}: the solver missed {missed:?}");
-        assert_eq!(tried.is_empty(), equal, "{name}: the universe is too small to see it");
+        agrees(name, &old.sets(), &new.sets(), equal, (&world, &universe), &mut solver).await;
     }
+}
+
+/// What the solver says of two versions is what every request of the universe says.
+pub async fn agrees(
+    name: &str,
+    old: &PolicySets,
+    new: &PolicySets,
+    equal: bool,
+    (world, universe): (&World, &[Facts]),
+    solver: &mut Solver,
+) {
+    let comparison = Comparison { old, new, whose: &[Whose::Effective], world, now: now() };
+    let difference = diff(comparison, solver, &mut |_| {}).await;
+    assert!(difference.unknown.is_empty(), "{name}: {:?}", difference.unknown);
+    assert_eq!(difference.equal, equal, "{name}: {:?}", difference.changes);
+    for change in &difference.changes {
+        let (before, after) = (old.decide(&change.example).is_ok(), new.decide(&change.example).is_ok());
+        let wanted = change.direction == Direction::Allowed;
+        assert_eq!((before, after), (!wanted, wanted), "{name}: {change:?}");
+        assert_eq!(change.grant, change.example.grant.name.as_str());
+    }
+    let (tried, found) = (kinds(old, new, universe), found(&difference));
+    let missed: Vec<_> = tried.difference(&found).collect();
+    assert!(missed.is_empty(), "{name}: the solver missed {missed:?}");
+    assert_eq!(tried.is_empty(), equal, "{name}: the universe is too small to see it");
 }
 
 #[tokio::test]

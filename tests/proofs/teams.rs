@@ -1,7 +1,7 @@
 //! Teams and owners that are written down: proofs and comparisons know them.
 
 use tidegate::policy::Invariant;
-use tidegate::proof::{Answer, Comparison, Question, Whose, diff, prove};
+use tidegate::proof::{Answer, Comparison, Direction, Question, Whose, diff, prove};
 
 use crate::place::{Folder, now, solver, world};
 
@@ -64,13 +64,34 @@ async fn nobody_else_is_in_a_team_and_nobody_owns_another_grant() {
 }
 
 #[tokio::test]
-async fn two_versions_that_differ_in_their_teams_are_never_called_equal() {
+async fn somebody_who_takes_anothers_place_in_a_team_is_found_and_so_is_the_other() {
     let others = PAYMENTS.replace("staff|zoe", "staff|lea");
     let old = Folder::of(OWNERS_LOCK, "").with_entities(PAYMENTS).sets();
     let new = Folder::of(OWNERS_LOCK, "").with_entities(&others).sets();
     let (world, whose) = (world(), [Whose::Effective]);
     let comparison = Comparison { old: &old, new: &new, whose: &whose, world: &world, now: now() };
     let difference = diff(comparison, &mut solver().await, &mut |_| {}).await;
-    assert!(!difference.equal);
-    assert!(difference.unknown.iter().any(|open| open.why.contains("entities.json")), "{difference:?}");
+    assert!(!difference.equal && difference.unknown.is_empty(), "{difference:?}");
+    let found = difference.changes.iter().map(|c| (c.direction, c.example.principal.subject.as_str()));
+    let found: Vec<_> = found.collect();
+    assert_eq!(found, [(Direction::Allowed, "lea"), (Direction::Denied, "zoe")], "{difference:?}");
+}
+
+#[tokio::test]
+async fn sets_are_wider_when_only_their_teams_are() {
+    let others = PAYMENTS.replace("staff|zoe", "staff|lea");
+    let older = Folder::of(OWNERS_LOCK, "").with_entities(PAYMENTS).sets();
+    let sets = Folder::of(OWNERS_LOCK, "").with_entities(&others).sets();
+    let (world, invariants) = (world(), []);
+    let question = Question {
+        sets: &sets,
+        invariants: &invariants,
+        no_wider_than: Some(&older),
+        world: &world,
+        now: now(),
+    };
+    let report = prove(question, &mut solver().await, &mut |_| {}).await;
+    let effective = report.verdicts.iter().find(|verdict| verdict.id == "no-wider-effective").unwrap();
+    let Answer::Refuted(refuted) = &effective.answer else { panic!("{effective:?}") };
+    assert_eq!(refuted.example.principal.subject.as_str(), "lea", "{refuted:?}");
 }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::super::{Output, failed};
+use super::own;
 use crate::entropy::{self, SystemEntropy};
 use crate::keys::note::{NoteSigner, VerifierKey};
 use crate::policy::bundle::{
@@ -36,7 +37,8 @@ pub(in crate::cli) struct NewKeyArgs {
 /// Arguments of `tidegate policy bundle`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The same input gives the same bytes. Policies that are not valid here are not signed.\n\n\
+    after_help = "The same input gives the same bytes. Policies that are not valid here are not signed, nor are tests that the vendor's\n\
+                  policies alone do not pass.\n\n\
                   Example: tidegate policy bundle --policies policies --name acme --bundle-version 7 \\\n\
                   \x20          --min-broker 0.1.0 --key-file vendor.key --out acme-7.bundle"
 )]
@@ -56,7 +58,7 @@ pub(in crate::cli) struct BundleArgs {
     /// The private key. Once more for a second signature, while the key is being changed.
     #[arg(long, value_name = "FILE", required = true)]
     key_file: Vec<PathBuf>,
-    /// Put `tests/*.toml` and `invariants.cedar` in, too.
+    /// Put `tests/*.toml` and `invariants.cedar` in, too, for customers to try out.
     #[arg(long)]
     with_tests: bool,
     /// Where the bundle goes; what is there is replaced.
@@ -115,6 +117,8 @@ impl BundleArgs {
         let contents = Contents::read(&self.policies, self.with_tests)
             .map_err(|why| anyhow::anyhow!("the folder `{}` {why}", self.policies.display()))?;
         let policies = contents.count_policies().context("they are not valid, so they are not signed")?;
+        own::check(&contents, &self.policies)
+            .context("what is said about them does not hold, so it is not signed")?;
         let signers: Vec<_> = self.key_file.iter().map(|path| read_signer(path)).collect::<Result<_, _>>()?;
         let signers: Vec<&NoteSigner> = signers.iter().collect();
         let bytes = Bundle::make(self.name, self.bundle_version, self.min_broker, &contents, &signers)
@@ -157,7 +161,7 @@ impl VerifyArgs {
     }
 
     fn judge(&self) -> Result<(Bundle, usize), String> {
-        let key = read_key(&self.key)?;
+        let key = read_key("--key", &self.key)?;
         let ours = self.broker.unwrap_or_else(BrokerVersion::ours);
         let bundle = Bundle::read(&self.file, &key, ours).map_err(|why| why.to_string())?;
         if let Some(pin) = &self.version {
@@ -194,11 +198,13 @@ fn tell(bundle: &Bundle, policies: usize, output: &Output) -> anyhow::Result<()>
 }
 
 /// A verifier key, or a file with one.
-fn read_key(text: &str) -> Result<VerifierKey, String> {
+pub(super) fn read_key(argument: &str, text: &str) -> Result<VerifierKey, String> {
     text.parse().or_else(|why| {
         let file = fs::read_to_string(text);
         let file = file.map_err(|_| {
-            format!("cannot be judged: `--key {text}` is neither a verifier key ({why}) nor a readable file")
+            format!(
+                "cannot be judged: `{argument} {text}` is neither a verifier key ({why}) nor a readable file"
+            )
         })?;
         file.parse().map_err(|why| format!("cannot be judged: the key in `{text}`: {why}"))
     })

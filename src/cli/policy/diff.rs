@@ -1,29 +1,33 @@
 //! `tidegate policy diff`: which requests does a change decide otherwise?
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
 use super::super::{Output, failed};
-use super::place::PlaceArgs;
+use super::place::{HALF, PlaceArgs};
 use super::solver::{SolverArgs, world};
+use super::version::{Age, bundle_of, check_comparable};
 use crate::clock::{Clock as _, SystemClock};
-use crate::policy::PolicySets;
 use crate::proof::{Change, Comparison, Difference, Whose, diff};
 
 /// Arguments of `tidegate policy diff`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code 0: compared; with --exit-code 1 when they differ. Always 1 when something could not \
+    after_help = "A version is a policy folder, or a vendor's bundle, which is compared beside the customer's folder (--policies, or\n\
+                        the configuration's). A bundle is verified with the configured key or --vendor-key, and the newer one may not\n\
+                        be older than the one that is pinned. Teams and owners are those of each version.\n\n\
+                        Exit code 0: compared; with --exit-code 1 when they differ. Always 1 when something could not \
                         be found out, or there is no solver.\n\n\
-                        Example: tidegate policy diff --config tidegate.toml policies.before policies"
+                        Examples:\n  \
+                        tidegate policy diff --config tidegate.toml policies.before policies\n  \
+                        tidegate policy diff --config tidegate.toml acme-7.bundle acme-8.bundle\n  \
+                        tidegate policy diff --of vendor --vendor-key vendor.vkey acme-7.bundle acme-8.bundle"
 )]
 pub(in crate::cli) struct Args {
-    /// The older policy folder
+    /// The older version: a policy folder, or a vendor's bundle
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The newer policy folder
+    /// The newer version: a policy folder, or a vendor's bundle
     #[arg(value_name = "NEW")]
     new: PathBuf,
     #[command(flatten)]
@@ -66,8 +70,11 @@ impl Of {
 impl Args {
     /// Compares, and prints what differs.
     pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
-        let world = world(&self.place.open()?)?;
-        let (old, new) = (read(&self.old)?, read(&self.new)?);
+        let place = self.place.open()?;
+        let world = world(&place)?;
+        let old = place.version_or_half(&self.old, Age::Earlier)?;
+        let new = place.version_or_half(&self.new, Age::Next)?;
+        check_comparable(&old, &new)?;
         let mut solver = self.solver.start().await?;
         let comparison = Comparison {
             old: &old,
@@ -78,12 +85,15 @@ impl Args {
         };
         let difference = diff(comparison, &mut solver, &mut |part| output.progress(part)).await;
         output.progress("");
-        self.print(&difference, output)?;
+        self.print(&difference, [&old, &new].map(bundle_of), output)?;
+        if new.is_half() {
+            output.line(HALF)?;
+        }
         let bad = !difference.unknown.is_empty() || (self.exit_code && !difference.equal);
         Ok(if bad { failed() } else { ExitCode::SUCCESS })
     }
 
-    fn print(&self, difference: &Difference, output: &Output) -> anyhow::Result<()> {
+    fn print(&self, difference: &Difference, bundles: [String; 2], output: &Output) -> anyhow::Result<()> {
         output.json(difference)?;
         for (number, change) in (1..).zip(&difference.changes) {
             let Change { whose, direction, shape, grant, example, before, after } = change;
@@ -104,11 +114,8 @@ impl Args {
         if difference.equal {
             output.line("equal: proved that no request to this configuration is decided otherwise")?;
         }
-        output.line(format!("{} to {} by {}", difference.old, difference.new, difference.solver))?;
+        let ([old_bundle, new_bundle], Difference { old, new, solver, .. }) = (bundles, difference);
+        output.line(format!("{old}{old_bundle} to {new}{new_bundle} by {solver}"))?;
         Ok(())
     }
-}
-
-fn read(dir: &Path) -> anyhow::Result<PolicySets> {
-    PolicySets::read(dir).with_context(|| format!("in `{}`", dir.display()))
 }

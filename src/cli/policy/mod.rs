@@ -6,12 +6,14 @@ mod diff;
 mod digest;
 mod explain;
 mod junit;
+mod own;
 pub(super) mod place;
 mod prove;
 mod replay;
 mod report;
 mod solver;
 mod test;
+mod version;
 
 use std::process::ExitCode;
 

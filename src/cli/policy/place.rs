@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::super::shown::{Shown, tame};
+use super::version::{VendorArgs, Versions, told};
 use crate::config::{Outline, Settings};
 use crate::ids::IssuerName;
 use crate::policy::{LoadError, PolicySets, Settings as PolicySettings, World, WorldFile};
@@ -26,6 +27,8 @@ pub(super) struct PlaceArgs {
     /// The policy folder; else the configuration's, else `policies`.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+    #[command(flatten)]
+    vendor: VendorArgs,
 }
 
 /// The policies and what is known about their surroundings.
@@ -39,6 +42,8 @@ pub(in crate::cli) struct Place {
     config: Option<PathBuf>,
     /// Does the configuration name them? What a broker decides by is judged as a broker does.
     is_brokers: bool,
+    /// Other versions of the policies.
+    pub(super) versions: Versions,
 }
 
 /// What the policies are about, and where that is written down.
@@ -57,25 +62,27 @@ impl PlaceArgs {
         let outline = self.config.as_deref().map(crate::config::outline).transpose()?;
         let configured = outline.as_ref().map(|outline| outline.policy.clone());
         let is_brokers = self.policies.is_none() && configured.is_some();
-        let policy = match (&self.policies, configured) {
+        let configured = match (&self.policies, configured) {
             (Some(dir), Some(configured)) => configured.with_folder(dir),
             (Some(dir), None) => PolicySettings::of_folder(dir),
             (None, Some(configured)) => configured,
             (None, None) => PolicySettings::of_folder("policies"),
         };
-        Ok(Place { policy, outline: outline.map(Box::new), config: self.config.clone(), is_brokers })
+        let versions = Versions::new(configured, self.vendor.clone());
+        let (policy, config) = (versions.current()?, self.config.clone());
+        Ok(Place { policy, outline: outline.map(Box::new), config, is_brokers, versions })
     }
 }
 
 impl Place {
     /// The sets, validated.
     pub(super) fn sets(&self) -> anyhow::Result<PolicySets> {
-        PolicySets::gather(&self.policy).with_context(|| self.told())
+        PolicySets::gather(&self.policy).with_context(|| told(&self.policy))
     }
 
     /// The same, or a vendor's half by itself, of which whoever asks says that it is one.
     pub(super) fn sets_or_half(&self) -> anyhow::Result<PolicySets> {
-        self.gather_or_half().with_context(|| self.told())
+        self.gather_or_half().with_context(|| told(&self.policy))
     }
 
     /// The same, or what is wrong with them.
@@ -91,10 +98,6 @@ impl Place {
         }
     }
 
-    fn told(&self) -> String {
-        format!("in `{}`", self.policy.dir.display())
-    }
-
     /// What is wrong with the policies.
     pub(super) fn shown(&self, error: &LoadError) -> Vec<Shown> {
         error.faults.iter().map(|fault| Shown::of_policies(&self.policy, fault)).collect()
@@ -103,7 +106,8 @@ impl Place {
     /// Of a configuration that is at hand.
     pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
         let (policy, outline) = (settings.policy.clone(), Some(Box::new(settings.into())));
-        Self { policy, outline, config: Some(config.to_owned()), is_brokers: true }
+        let versions = Versions::new(policy.clone(), VendorArgs::default());
+        Self { policy, outline, config: Some(config.to_owned()), is_brokers: true, versions }
     }
 
     /// Issuers and grants: those of the configuration, when one was named, else those of the world file, when there is

@@ -3,30 +3,33 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
 use super::super::terminal::escaped;
 use super::super::{Output, failed};
+use super::own;
 use super::place::{HALF, PlaceArgs};
 use super::solver::{SolverArgs, world};
+use super::version::{Age, bundle_of, check_comparable};
 use crate::clock::{Clock as _, SystemClock};
-use crate::policy::{INVARIANTS_FILE, Invariant, PolicySets, World};
+use crate::policy::{Invariant, PolicySets, World};
 use crate::proof::{Answer, HeldBy, Question, Refutation, Report, Shape, Verdict, assumptions, prove};
 
 /// Arguments of `tidegate policy prove`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code 0: all are proved. 1: one is refuted or unknown, or there is no solver.\n\n\
-                        Example: tidegate policy prove --config tidegate.toml --no-wider-than policies.before"
+    after_help = "What a vendor's bundle promises about itself is proved too, under the bundle's name, unless --invariants names a file.\n\n\
+                        Exit code 0: all are proved. 1: one is refuted or unknown, or there is no solver.\n\n\
+                        Examples:\n  \
+                        tidegate policy prove --config tidegate.toml --no-wider-than policies.before\n  \
+                        tidegate policy prove --config tidegate.toml --vendor-bundle acme-8.bundle --no-wider-than acme-7.bundle"
 )]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
-    /// What must hold; else `invariants.cedar` of the policy folder
+    /// What must hold; else `invariants.cedar` of the policy folder and of the vendor's bundle
     #[arg(long, value_name = "FILE")]
     invariants: Option<PathBuf>,
-    /// Prove too that nothing is permitted that this older policy folder did not permit
-    #[arg(long, value_name = "DIR")]
+    /// Prove too that nothing is permitted that this older version did not permit: a policy folder, or a vendor's bundle
+    #[arg(long, value_name = "VERSION")]
     no_wider_than: Option<PathBuf>,
     /// Print what is taken for granted of every request, as Cedar, and prove nothing
     #[arg(long)]
@@ -40,16 +43,18 @@ impl Args {
     pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let place = self.place.open()?;
         let (sets, world) = (place.sets_or_half()?, world(&place)?);
-        let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
-        let invariants = Invariant::read(&file)?;
+        let invariants = own::invariants(&place, self.invariants.as_ref())?;
+        anyhow::ensure!(
+            !invariants.is_empty() || self.no_wider_than.is_some(),
+            "nothing is to be proved: write `invariants.cedar` in `{}`, or name a file with `--invariants`",
+            place.policy.dir.display()
+        );
         if self.assumptions {
             return print_assumptions(&sets, &invariants, &world, output);
         }
-        let older = self
-            .no_wider_than
-            .as_deref()
-            .map(|dir| PolicySets::read(dir).with_context(|| format!("in `{}`", dir.display())));
-        let older = older.transpose()?;
+        let older = self.no_wider_than.as_deref();
+        let older = older.map(|at| place.version_or_half(at, Age::Earlier)).transpose()?;
+        older.as_ref().map_or(Ok(()), |older| check_comparable(older, &sets))?;
         let mut solver = self.solver.start().await?;
         let question = Question {
             sets: &sets,
@@ -66,7 +71,7 @@ impl Args {
         };
         let report = prove(question, &mut solver, &mut progress).await;
         output.progress("");
-        self.print(&report, output)?;
+        self.print(&report, &bundle_of(&sets), output)?;
         if sets.is_half() {
             output.line(format!("{HALF}. A `forbid` that is proved of it holds beside every customer whose `entities.json` puts nobody into \
                  the groups that the vendor names"))?;
@@ -74,7 +79,7 @@ impl Args {
         Ok(if report.is_proved() { ExitCode::SUCCESS } else { failed() })
     }
 
-    fn print(&self, report: &Report, output: &Output) -> anyhow::Result<()> {
+    fn print(&self, report: &Report, bundle: &str, output: &Output) -> anyhow::Result<()> {
         output.json(report)?;
         let width = report.verdicts.iter().map(|verdict| verdict.id.len()).max().unwrap_or(0);
         for Verdict { id, doc, answer, .. } in &report.verdicts {
@@ -101,7 +106,7 @@ impl Args {
                 }
             }
         }
-        output.line(format!("policies {} by {}", report.digest, report.solver))?;
+        output.line(format!("policies {}{bundle} by {}", report.digest, report.solver))?;
         Ok(())
     }
 

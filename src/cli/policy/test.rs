@@ -10,17 +10,21 @@ use super::super::shown::{Shown, count};
 use super::super::terminal::{Table, cut, escaped};
 use super::super::{Output, failed};
 use super::junit;
+use super::own::{self, OwnCases};
 use super::place::{HALF, Place, PlaceArgs};
 use crate::policy::cases::{self, Case, Outcome, Report};
-use crate::policy::{PolicyRef, PolicySets, World};
+use crate::policy::{Author, PolicyRef, PolicySets, World};
 
 /// Arguments of `tidegate policy test`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Issuers and grants come from the configuration, or from `tests/world.toml` in the policy folder.\n\
                         Of a folder with `vendor` and no `customer` the cases are decided by the vendor's half.\n\
+                        The cases in a vendor's bundle are decided too, by the vendor's part alone and about the bundle's own world.\n\
                         Exit codes: 0 every case is answered as it says, 1 one is not, or a file is at fault.\n\n\
-                        Example: tidegate policy test --policies policies --require-coverage --junit report.xml"
+                        Examples:\n  \
+                        tidegate policy test --policies policies --require-coverage --junit report.xml\n  \
+                        tidegate policy test --config tidegate.toml --vendor-bundle acme-8.bundle"
 )]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -43,6 +47,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// A case and the file that it stands in.
+#[derive(Debug)]
 pub(super) struct Filed {
     pub(super) file: String,
     pub(super) case: Case,
@@ -52,21 +57,27 @@ impl Args {
     /// Decides every case, prints, and answers whether all are as expected.
     pub(in crate::cli) fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let place = self.place.open()?;
-        let (sets, read) = match (place.world_or_faults(), place.sets_or_faults()) {
-            (Ok(world), Ok(sets)) => (sets, self.read(&place, &world)?),
+        let (sets, read, own) = match (place.world_or_faults(), place.sets_or_faults()) {
+            (Ok(world), Ok(sets)) => (sets, self.read(&place, &world)?, self.own(&place, &world)?),
             (world, sets) => {
                 let faults = [world.err(), sets.err()].into_iter().flatten().flatten().collect::<Vec<_>>();
                 return broken(&faults, output);
             }
         };
-        let cases = match read {
-            Ok(cases) => cases,
-            Err(faults) => return broken(&faults, output),
+        let (mut cases, own) = match (read, own) {
+            (Ok(cases), Ok(own)) => (cases, own),
+            (read, own) => {
+                let faults = [read.err(), own.err()].into_iter().flatten().flatten().collect::<Vec<_>>();
+                return broken(&faults, output);
+            }
         };
+        let mut report = cases::run(&sets, cases.iter().map(|filed| &filed.case));
+        if let Some(own) = own {
+            self.add(own, &mut cases, &mut report, output);
+        }
         if cases.is_empty() {
             anyhow::bail!("no case was found: write some, or name other files");
         }
-        let report = cases::run(&sets, cases.iter().map(|filed| &filed.case));
         if let Some(file) = &self.junit {
             let text = junit::render(&cases, &report);
             std::fs::write(file, text).with_context(|| format!("`{}` cannot be written", file.display()))?;
@@ -76,7 +87,7 @@ impl Args {
 
     fn read(&self, place: &Place, world: &World) -> anyhow::Result<Result<Vec<Filed>, Vec<Shown>>> {
         let (mut cases, mut faults) = (Vec::new(), Vec::new());
-        for file in self.files(&place.policy.dir)? {
+        for file in self.files(place)? {
             let shown = file.display().to_string();
             let text = std::fs::read_to_string(&file).with_context(|| format!("`{shown}` cannot be read"))?;
             match cases::read(&text, world) {
@@ -86,15 +97,44 @@ impl Args {
                 Err(found) => faults.extend(found.iter().map(|fault| Shown::of_document(&file, fault))),
             }
         }
-        let wanted = |filed: &Filed| self.only.as_ref().is_none_or(|text| filed.case.name.contains(text));
-        cases.retain(wanted);
+        cases.retain(|filed| self.is_wanted(filed));
         Ok(if faults.is_empty() { Ok(cases) } else { Err(faults) })
     }
 
-    fn files(&self, dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        let named = if self.cases.is_empty() { vec![dir.join("tests")] } else { self.cases.clone() };
+    /// The vendor's cases, unless others are named.
+    fn own(&self, place: &Place, world: &World) -> anyhow::Result<Result<Option<OwnCases>, Vec<Shown>>> {
+        if self.cases.is_empty() { own::cases(place, world) } else { Ok(Ok(None)) }
+    }
+
+    /// Decides them by the vendor's part. What they decided is covered.
+    fn add(&self, own: OwnCases, cases: &mut Vec<Filed>, report: &mut Report, output: &Output) {
+        let OwnCases { sets, cases: mut found, left_out } = own;
+        found.retain(|filed| self.is_wanted(filed));
+        let of_own = cases::run(&sets, found.iter().map(|filed| &filed.case));
+        report.undecided.retain(|name| name.author() != Author::Vendor || of_own.undecided.contains(name));
+        report.outcomes.extend(of_own.outcomes);
+        cases.extend(found);
+        if left_out > 0 {
+            let which = count(left_out, "case");
+            output.note(format!(
+                "{which} in the bundle left out: what is expected comes from a customer's part"
+            ));
+        }
+    }
+
+    fn is_wanted(&self, filed: &Filed) -> bool {
+        self.only.as_ref().is_none_or(|text| filed.case.name.contains(text))
+    }
+
+    fn files(&self, place: &Place) -> anyhow::Result<Vec<PathBuf>> {
+        let tests = || vec![place.policy.dir.join("tests")];
+        let named = if self.cases.is_empty() { tests() } else { self.cases.clone() };
         let mut files = Vec::new();
         for path in named {
+            // A bundle may bring cases of its own, so a customer need not have any.
+            if self.cases.is_empty() && place.policy.vendor.is_some() && !path.exists() {
+                continue;
+            }
             if !path.is_dir() {
                 files.push(path);
                 continue;

@@ -17,6 +17,8 @@ const MOST_PATH_BYTES: usize = 100;
 /// The folders that a bundle may have, and the ending of what is in them.
 const FOLDERS: [(&str, &str); 2] = [(POLICIES, "cedar"), ("tests", "toml")];
 const POLICIES: &str = "vendor";
+/// What the cases are about.
+const WORLD: &str = "tests/world.toml";
 /// What the vendor says can never happen.
 const INVARIANTS: &str = "invariants.cedar";
 
@@ -76,6 +78,21 @@ impl Contents {
     /// Every file by its path, in the order of paths.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// The vendor's own cases, by their paths; a broker passes them over.
+    pub fn cases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter(|(path, _)| path.starts_with("tests/") && *path != WORLD)
+    }
+
+    /// The issuers and grants that the cases are about.
+    pub fn world(&self) -> Option<&str> {
+        self.0.get(WORLD).map(String::as_str)
+    }
+
+    /// What the vendor says can never happen; a broker passes it over.
+    pub fn invariants(&self) -> Option<&str> {
+        self.0.get(INVARIANTS).map(String::as_str)
     }
 
     /// The policy files, without their folder.

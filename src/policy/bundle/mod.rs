@@ -23,6 +23,7 @@ pub use statement::{BrokerVersion, BundleName, BundleVersion, Statement};
 use super::decision::Author;
 use super::fault::LoadError;
 use super::schema::schema;
+use super::sets::PolicySets;
 use super::source::{SourceFile, Sources};
 use crate::keys::note::{self, NoteFault, NoteSigner, VerifierKey};
 use crate::secret::Fingerprint;
@@ -189,9 +190,20 @@ impl Contents {
     /// # Errors
     /// One of them is not valid here.
     pub fn count_policies(&self) -> Result<usize, LoadError> {
-        let sources =
-            Sources { files: self.policy_files(), authors: vec![Author::Vendor], ..Sources::default() };
-        super::load::load(&sources, &schema()?).map(|policies| policies.len())
+        super::load::load(&self.sources(), &schema()?).map(|policies| policies.len())
+    }
+
+    /// What the vendor says, as if there were no customer: for what the vendor promises about it. Nothing may be decided by
+    /// it.
+    ///
+    /// # Errors
+    /// One of the policies is not valid here.
+    pub fn sets(&self) -> Result<PolicySets, LoadError> {
+        PolicySets::new(&self.sources())
+    }
+
+    fn sources(&self) -> Sources {
+        Sources { files: self.policy_files(), authors: vec![Author::Vendor], ..Sources::default() }
     }
 
     pub(super) fn policy_files(&self) -> Vec<SourceFile> {

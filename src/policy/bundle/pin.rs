@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{BrokerVersion, Bundle, BundleFault, BundleVersion};
+use super::{BrokerVersion, Bundle, BundleFault, BundleVersion, Statement};
 use crate::keys::note::VerifierKey;
 use crate::secret::Fingerprint;
 
@@ -56,7 +56,11 @@ impl Pin {
 }
 
 impl<T: FromStr<Err: fmt::Display> + Clone> Pinned<T> {
-    fn get(&self) -> Result<T, BundleFault> {
+    /// The value, as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds none.
+    pub fn get(&self) -> Result<T, BundleFault> {
         match self {
             Self::Value(value) => Ok(value.clone()),
             Self::File(path) => {
@@ -89,6 +93,36 @@ impl VersionPin {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl VersionPin {
+    /// Is it the pinned one, or one that may be pinned next? For whoever reviews it before the pin is raised.
+    ///
+    /// # Errors
+    /// It is of before, or is called as the pinned one and is another.
+    pub fn check_next(&self, bundle: &Bundle) -> Result<(), BundleFault> {
+        match self.check(bundle) {
+            Err(BundleFault::Newer { .. }) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// The same of one that the next is compared with: it may be of before.
+    ///
+    /// # Errors
+    /// It is called as the pinned one and is another.
+    pub fn check_earlier(&self, bundle: &Bundle) -> Result<(), BundleFault> {
+        match self.check_next(bundle) {
+            Err(BundleFault::Older { .. }) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Exactly this one, by its version and its files.
+    pub fn of(bundle: &Bundle) -> Self {
+        let Statement { version, contents, .. } = bundle.statement();
+        Self { version: *version, contents: Some(*contents) }
     }
 }
 

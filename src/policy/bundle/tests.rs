@@ -367,3 +367,37 @@ fn a_bundle_of_a_folder_holds_the_vendors_part_and_its_policies_are_validated() 
     assert!(contents(&[("vendor/a.cedar", "permit(")]).count_policies().is_err());
     assert!(Contents::read(&folder.path().join("customer"), false).is_err());
 }
+
+#[test]
+fn a_reviewer_may_look_at_the_next_version_and_hold_it_against_any_before() {
+    let bundle = |version| open(&make_for(version, OURS, &two(), &[&vendor()])).unwrap();
+    let pin: VersionPin = "7".parse().unwrap();
+    assert!(matches!(pin.check_next(&bundle(6)), Err(BundleFault::Older { .. })));
+    for version in [7, 8] {
+        assert_eq!(pin.check_next(&bundle(version)), Ok(()));
+    }
+    for version in [6, 7, 8] {
+        assert_eq!(pin.check_earlier(&bundle(version)), Ok(()));
+    }
+    let other = open(&make(&contents(&[("vendor/a.cedar", ALLOW)]))).unwrap();
+    let exact = VersionPin::of(&bundle(7));
+    assert!(matches!(exact.check_next(&other), Err(BundleFault::OtherContents { .. })));
+    assert!(matches!(exact.check_earlier(&other), Err(BundleFault::OtherContents { .. })));
+    assert_eq!(exact.check(&bundle(7)), Ok(()));
+}
+
+#[test]
+fn what_a_vendor_ships_beside_policies_is_no_policy() {
+    let (case, forbid_all) = ("[[case]]", "@id(\"i\") @doc(\"d\") forbid(principal, action, resource);");
+    let files = [
+        ("invariants.cedar", forbid_all),
+        ("tests/a.toml", case),
+        ("tests/world.toml", "[[grants]]"),
+        ("vendor/a.cedar", ALLOW),
+    ];
+    let contents = contents(&files);
+    assert_eq!(contents.invariants(), Some(forbid_all));
+    assert_eq!(contents.world(), Some("[[grants]]"));
+    assert_eq!(contents.cases().collect::<Vec<_>>(), [("tests/a.toml", case)]);
+    assert_eq!(contents.sets().unwrap().policies().len(), 1);
+}

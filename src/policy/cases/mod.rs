@@ -16,7 +16,7 @@ pub use expected::{Expected, Needed};
 pub use file::read;
 pub use run::{Outcome, Report, approvals_needed, run};
 
-use super::Facts;
+use super::{Author, Facts};
 
 /// A question, and what is expected of the answer.
 #[derive(Clone, Debug)]
@@ -35,4 +35,24 @@ pub struct Case {
     pub decided_by: Option<BTreeSet<String>>,
     /// How many approvals open the window; `None` when it is not said.
     pub approvals_needed: Option<Needed>,
+}
+
+impl Case {
+    /// What the case says of one author's part by itself; `None` where what is expected comes from the other's.
+    ///
+    /// Both must permit, so a permit of both is one of each. How many approvals are needed, both say together.
+    #[must_use]
+    pub fn about(self, author: Author) -> Option<Self> {
+        match &self.expect {
+            Expected::Permit => {}
+            Expected::NotPermitted(by) | Expected::Forbidden(by) if *by == author => {}
+            Expected::Deny | Expected::NotPermitted(_) | Expected::Forbidden(_) | Expected::Failed(_) => {
+                return None;
+            }
+        }
+        let own = format!("{author}/");
+        let decided_by =
+            self.decided_by.map(|names| names.into_iter().filter(|name| name.starts_with(&own)).collect());
+        Some(Self { decided_by, approvals_needed: None, ..self })
+    }
 }

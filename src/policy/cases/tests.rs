@@ -311,3 +311,18 @@ fn a_policy_that_no_case_decides_is_listed() {
     let undecided: Vec<_> = report.undecided.iter().map(crate::policy::PolicyRef::as_str).collect();
     assert_eq!(undecided, ["customer/a.cedar#activate", "customer/a.cedar#glass"]);
 }
+
+#[test]
+fn a_case_says_of_one_author_what_that_author_answers_for() {
+    let about = |expect: &str| cases(&case(&format!("{ISSUE}{expect}"))).remove(0).about(Author::Vendor);
+    for expect in ["deny", "no customer policy permits it", "a customer policy forbids it"] {
+        assert!(about(&format!("expect = \"{expect}\"")).is_none(), "{expect}");
+    }
+    for expect in ["no vendor policy permits it", "a vendor policy forbids it"] {
+        assert!(about(&format!("expect = \"{expect}\"")).is_some(), "{expect}");
+    }
+    let both = "expect = \"permit\"\ndecided_by = [\"customer/a.cedar#late\", \"vendor/b.cedar#needs\"]";
+    let expected = BTreeSet::from(["vendor/b.cedar#needs".to_owned()]);
+    assert_eq!(about(both).unwrap().decided_by, Some(expected));
+    assert_eq!(about("expect = \"permit\"").unwrap().decided_by, None);
+}

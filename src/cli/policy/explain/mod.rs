@@ -64,7 +64,7 @@ pub(in crate::cli) struct Args {
 #[command(next_help_heading = "Ask a running broker")]
 struct LiveArgs {
     /// The broker; you need its policies' permission to `explain`.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["facts", "unverified", "policies"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["facts", "unverified", "policies", "vendor_bundle"])]
     broker: Option<String>,
     /// The file with your own OIDC token.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_SUBJECT_TOKEN_FILE", hide_env_values = true)]

@@ -9,11 +9,11 @@ mod tests;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
 use self::reading::{Reading, Span};
 use crate::audit::verify::{self, Report as LogReport};
 use crate::cli::audit::{SourceArgs, read_key, read_text};
+use crate::cli::policy::place::PlaceArgs;
+use crate::cli::policy::version::Age;
 use crate::cli::{Output, failed};
 use crate::clock::{Clock as _, Moment, SystemClock};
 use crate::policy::PolicySets;
@@ -27,6 +27,7 @@ use crate::policy::replay::{Replay, Report};
                   Exit codes: 0 nothing of what `--fail-on` names, 1 something is, or the log or a decision does not hold, 2 usage.\n\n\
                   Examples:\n  \
                   tidegate policy replay https://broker.example.com --key log.vkey --against next/ --days 30\n  \
+                  tidegate policy replay https://broker.example.com --key log.vkey --config tidegate.toml --against acme-8.bundle\n  \
                   tidegate policy replay ./mirror --key log.vkey --against next/ --fail-on any --output json"
 )]
 pub(in crate::cli) struct Args {
@@ -38,12 +39,11 @@ pub(in crate::cli) struct Args {
     /// A checkpoint that was saved earlier: the log must still begin with it
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// The policy folder to decide by; else the configuration's
-    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    /// The version to decide by: a policy folder, or a vendor's bundle beside the customer's folder; else the configuration's
+    #[arg(long, value_name = "VERSION", required_unless_present_any = ["config", "policies", "vendor_bundle"])]
     against: Option<PathBuf>,
-    /// The broker's configuration, for its policy folder
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// Only decisions of the last N days
     #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"])]
     days: Option<u32>,
@@ -94,10 +94,10 @@ impl Args {
     }
 
     async fn replay(&self, now: Moment, out: &Output) -> anyhow::Result<Outcome> {
+        let place = self.place.open()?;
+        let sets = self.against.as_deref().map_or_else(|| place.sets(), |at| place.version(at, Age::Next))?;
         let (source, key) = (self.source.open()?, read_key(&self.key)?);
         let saved = self.checkpoint.as_deref().map(read_text).transpose()?;
-        let dir = self.dir()?;
-        let sets = PolicySets::read(&dir).with_context(|| format!("in `{}`", dir.display()))?;
         let mut reading = Reading::new(Replay::new(&sets), self.span(now), out);
         let log = verify::verify_and_read(&source, &key, saved.as_deref(), &mut reading).await?;
         let report = reading.finish();
@@ -111,14 +111,6 @@ impl Args {
             );
         }
         Ok(Outcome { log, sets, report })
-    }
-
-    fn dir(&self) -> anyhow::Result<PathBuf> {
-        match (&self.against, &self.config) {
-            (Some(dir), _) => Ok(dir.clone()),
-            (None, Some(config)) => Ok(crate::config::outline(config)?.policy.dir),
-            (None, None) => anyhow::bail!("name the policies with `--against DIR`"),
-        }
     }
 
     fn span(&self, now: Moment) -> Span {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::cli::Output;
+use crate::cli::policy::version::bundle_of;
 use crate::cli::terminal::escaped;
 use crate::policy::replay::{Change, Report, Tally};
 
@@ -28,10 +29,11 @@ pub(super) fn print(outcome: &Outcome, list: usize, out: &Output) -> anyhow::Res
         out.line(line)?;
     }
     out.line(format!(
-        "log `{}` of {} entries, verified; against policies {}",
+        "log `{}` of {} entries, verified; against policies {}{}",
         log.checkpoint.origin,
         log.checkpoint.size,
-        sets.digest()
+        sets.digest(),
+        bundle_of(sets)
     ))?;
     Ok(())
 }

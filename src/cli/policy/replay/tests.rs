@@ -14,8 +14,11 @@ use crate::audit::{
 };
 use crate::cli::OutputFormat;
 use crate::cli::audit::tests::mirror_of;
+use crate::cli::policy::version::bundle_of;
 use crate::entropy::SystemEntropy;
 use crate::ids::RequestId;
+use crate::keys::note::NoteSigner;
+use crate::policy::bundle::{Bundle, Contents};
 use crate::policy::{DifferenceKind, Facts, PolicyDigest};
 use crate::secret::Fingerprint;
 
@@ -205,6 +208,33 @@ async fn it_fails_when_something_is_newly_allowed_unless_it_is_told_otherwise() 
     ] {
         assert_eq!(scene.passes(&mirror, more).await, passes, "{more:?}");
     }
+}
+
+/// The vendor's next bundle beside the customer's folder of before, neither of them unpacked.
+#[tokio::test]
+async fn a_bundle_is_a_version_beside_the_customers_folder() {
+    let scene = Scene::new().await;
+    scene.fill(20).await;
+    let (mirror, before) = (scene.mirror("mirror").await, scene.path("before"));
+    let (signer, _) = NoteSigner::from_seed("vendor.example", &[7; 32]).unwrap();
+    let sevens = "permit(principal, action, resource) unless { principal is Tidegate::Workload && principal has kubernetes \
+                  && principal.kubernetes.service_account == \"job-7\" };";
+    let vendor = scene.bench.folder.path().join("at-vendors/vendor");
+    std::fs::create_dir_all(&vendor).unwrap();
+    std::fs::write(vendor.join("needs.cedar"), sevens).unwrap();
+    let contents = Contents::read(vendor.parent().unwrap(), false).unwrap();
+    let (name, version, broker) = ("acme".parse().unwrap(), 8.try_into().unwrap(), "0.1.0".parse().unwrap());
+    let bytes = Bundle::make(name, version, broker, &contents, &[&signer]).unwrap();
+    let bundle = scene.path("acme-8.bundle");
+    std::fs::write(&bundle, bytes).unwrap();
+    let key = signer.verifier_key();
+    let more = ["--against", &bundle, "--policies", &before, "--vendor-key", &key];
+    let Outcome { report, sets, .. } = scene.replay(&mirror, &more).await.unwrap();
+    let changed: Vec<_> = report.changes.iter().map(|change| (change.index, change.kind)).collect();
+    assert_eq!(changed, [(7, DifferenceKind::NewlyDenied)]);
+    assert_eq!(bundle_of(&sets), " (bundle acme, version 8)");
+    let refusal = scene.replay(&mirror, &more[..4]).await.unwrap_err().to_string();
+    assert!(refusal.contains("`--vendor-key`"), "{refusal}");
 }
 
 #[tokio::test]

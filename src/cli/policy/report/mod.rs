@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::own;
 use super::place::{Place, PlaceArgs};
 use super::solver::world;
 use crate::cli::{Output, failed};
 use crate::clock::{Clock as _, Moment, SystemClock};
 use crate::policy::overview::{Overview, overview};
-use crate::policy::{INVARIANTS_FILE, Invariant, PolicySets, World};
+use crate::policy::{PolicySets, World};
 use crate::proof::{Answer, HeldBy, Question, Solver, Verdict, prove};
 
 /// Arguments of `tidegate policy report`.
@@ -30,7 +31,7 @@ Example: tidegate policy report --config tidegate.toml > policies-2026-11.md")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
-    /// What must hold; else `invariants.cedar` of the policy folder
+    /// What must hold; else `invariants.cedar` of the policy folder and of the vendor's bundle
     #[arg(long, value_name = "FILE")]
     invariants: Option<PathBuf>,
     /// cvc5, the SMT solver: `apt-get install cvc5`
@@ -110,11 +111,10 @@ impl Args {
         now: Moment,
         output: &Output,
     ) -> anyhow::Result<Invariants> {
-        let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
-        if self.invariants.is_none() && !file.exists() {
+        let invariants = own::invariants(place, self.invariants.as_ref())?;
+        if invariants.is_empty() {
             return Ok(Invariants::None);
         }
-        let invariants = Invariant::read(&file)?;
         let mut solver = match Solver::start(&self.solver, self.timeout).await {
             Ok(solver) => solver,
             Err(missing) => {
