@@ -50,6 +50,8 @@ mod examples;
 mod exchange;
 #[path = "doors/explain.rs"]
 mod explain;
+#[path = "doors/explain_now.rs"]
+mod explain_now;
 #[path = "doors/form.rs"]
 mod form;
 #[path = "doors/frozen.rs"]

@@ -2,8 +2,11 @@
 //! answer; promises that whoever may not ask learns nothing, not even that there is such a grant; refuses to know how a door
 //! speaks, and changes nothing: a token that is shown here is verified and not spent.
 
+mod beside;
 mod described;
+mod named;
 mod service;
 
-pub use described::{DescribeError, Described, DescribedAuth, DescribedElevation};
+pub use beside::{Answer, By, Finding};
+pub use described::{AboutElevation, DescribeError, Described, DescribedAuth, DescribedElevation};
 pub use service::{ExplainError, Explainer};
