@@ -31,3 +31,5 @@ mod shipped;
 mod solver;
 #[path = "proofs/teams.rs"]
 mod teams;
+#[path = "proofs/trust.rs"]
+mod trust;

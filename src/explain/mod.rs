@@ -6,7 +6,9 @@ mod beside;
 mod described;
 mod named;
 mod service;
+mod world;
 
 pub use beside::{Answer, By, Finding};
 pub use described::{AboutElevation, DescribeError, Described, DescribedAuth, DescribedElevation};
 pub use service::{ExplainError, Explainer};
+pub use world::world;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::beside::{Looked, is_stopped_by_locks, not_looked_at};
-use super::{Answer, DescribeError, Described};
+use super::{Answer, DescribeError, Described, world};
 use crate::breakglass::service::{BreakGlass, BreakGlassError, Examined};
-use crate::federation::{Federation, UnverifiedToken, VerifyError, is_shared};
+use crate::federation::{Federation, UnverifiedToken, VerifyError};
 use crate::grants::Catalog;
 use crate::locks::{Lock, Subjects};
 use crate::people::Caller;
 use crate::policy::explain::{Explanation, explain_about};
 use crate::policy::facts::{Asked, AuthFacts, Facts, PrincipalFacts};
-use crate::policy::{KnownIssuer, PolicyEngine, World};
+use crate::policy::{PolicyEngine, World};
 use crate::principal;
 
 /// A search takes a few hundred decisions: more of them at once would be felt by those who wait for credentials.
@@ -26,7 +26,7 @@ pub struct Explainer {
     policy: Arc<PolicyEngine>,
     federation: Arc<Federation>,
     world: Arc<World>,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
 }
 
 /// There is no explanation.
@@ -54,14 +54,8 @@ impl Explainer {
         federation: Arc<Federation>,
         catalog: &Catalog,
     ) -> Self {
-        let issuers = federation.settings().map(|issuer| KnownIssuer {
-            name: issuer.name.clone(),
-            profile: issuer.profile,
-            shared: is_shared(issuer.url.as_str()),
-            may_approve: issuer.may_approve,
-        });
-        let world = Arc::new(World { issuers: issuers.collect(), grants: catalog.iter().cloned().collect() });
-        Self { breakglass, policy, federation, world, slots: Semaphore::new(AT_ONCE) }
+        let world = Arc::new(world(federation.settings(), catalog));
+        Self { breakglass, policy, federation, world, slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Why would the request that `described` tells of be permitted, or not, and what else would refuse it?
@@ -95,14 +89,10 @@ impl Explainer {
     }
 
     async fn by_policies(&self, facts: Facts) -> Result<(Facts, Explanation), ExplainError> {
-        let unavailable = |error: &dyn std::fmt::Display| ExplainError::Unavailable(error.to_string());
-        let _slot = self.slots.acquire().await.map_err(|error| unavailable(&error))?;
         let (sets, world) = (self.policy.sets(), Arc::clone(&self.world));
         let work = move || explain_about(&sets, &world, &facts).map(|explained| (facts, explained));
-        let explained = tokio::task::spawn_blocking(work).await;
-        explained
-            .map_err(|error| unavailable(&error))?
-            .map_err(|error| ExplainError::Question(error.to_string()))
+        let explained = in_turn(&self.slots, work).await?;
+        explained.map_err(|error| ExplainError::Question(error.to_string()))
     }
 
     /// Those in force now, whatever moment the question is about: a lock has no other time.
@@ -164,5 +154,45 @@ impl Explainer {
 impl ExplainError {
     fn of(error: DescribeError) -> Self {
         Self::Question(error.0)
+    }
+}
+
+/// The work has its slot until it is done: whoever asks and goes away, again and again, does not start more of it.
+async fn in_turn<T: Send + 'static>(
+    slots: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ExplainError> {
+    let unavailable = |error: &dyn std::fmt::Display| ExplainError::Unavailable(error.to_string());
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(|error| unavailable(&error))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        work()
+    });
+    done.await.map_err(|error| unavailable(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_and_goes_away_starts_no_more_work_than_there_are_slots() {
+        let slots = Arc::new(Semaphore::new(1));
+        let (started, go) = (Arc::new(tokio::sync::Notify::new()), mpsc::channel::<()>());
+        let (tell, (end, ended)) = (Arc::clone(&started), go);
+        let asked = in_turn(&slots, move || {
+            tell.notify_one();
+            ended.recv()
+        });
+        tokio::select! {
+            _ = asked => panic!("it waits"),
+            () = started.notified() => {}
+        }
+        // Nobody waits for it any more, and it goes on.
+        assert_eq!(slots.available_permits(), 0);
+        end.send(()).unwrap();
+        let _next = slots.acquire().await.unwrap();
     }
 }

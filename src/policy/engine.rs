@@ -147,7 +147,9 @@ impl PolicyEngine {
     pub fn decide_issue(&self, question: &IssueQuestion<'_>) -> Result<Permit, Denial> {
         let answer = self.answer_issue(question);
         if let Some(watcher) = self.watcher.get() {
-            watcher.issue(question, &answer);
+            // Else the exchange asks for shorter lifetimes, and each answer is shown by itself.
+            let is_last = answer.is_err() && !self.reads_ttl(question.grant);
+            watcher.issue(question, &answer, is_last);
         }
         answer
     }
@@ -207,7 +209,8 @@ impl Loaded {
     /// an issuer or a grant must go on deciding meanwhile: what others published is not held to that.
     fn of_own(sources: &Sources, settings: &Settings, catalog: &Catalog) -> Result<Self, LoadError> {
         let loaded = Self::new(sources, catalog)?;
-        loaded.sets.relations().check_known(settings.issuers.as_ref(), catalog)?;
+        let relations = loaded.sets.relations();
+        relations.check_known(settings.issuers.as_ref(), |grant| catalog.resolve(grant).is_some())?;
         Ok(loaded)
     }
 

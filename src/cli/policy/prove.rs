@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::super::terminal::escaped;
 use super::super::{Output, failed};
-use super::place::PlaceArgs;
+use super::place::{HALF, PlaceArgs};
 use super::solver::{SolverArgs, world};
 use crate::clock::{Clock as _, SystemClock};
 use crate::policy::{INVARIANTS_FILE, Invariant, PolicySets, World};
@@ -38,7 +39,7 @@ impl Args {
     /// Proves, and prints what became of it.
     pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let place = self.place.open()?;
-        let (sets, world) = (place.sets()?, world(&place)?);
+        let (sets, world) = (place.sets_or_half()?, world(&place)?);
         let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
         let invariants = Invariant::read(&file)?;
         if self.assumptions {
@@ -66,6 +67,10 @@ impl Args {
         let report = prove(question, &mut solver, &mut progress).await;
         output.progress("");
         self.print(&report, output)?;
+        if sets.is_half() {
+            output.line(format!("{HALF}. A `forbid` that is proved of it holds beside every customer whose `entities.json` puts nobody into \
+                 the groups that the vendor names"))?;
+        }
         Ok(if report.is_proved() { ExitCode::SUCCESS } else { failed() })
     }
 
@@ -73,7 +78,7 @@ impl Args {
         output.json(report)?;
         let width = report.verdicts.iter().map(|verdict| verdict.id.len()).max().unwrap_or(0);
         for Verdict { id, doc, answer, .. } in &report.verdicts {
-            let row = |word: &str| output.line(format!("{word:<8}  {id:<width$}  {doc}"));
+            let row = |word: &str| output.line(row_of(word, id, width, doc));
             match answer {
                 Answer::Proved { held_by, about_nothing } => {
                     row("proved")?;
@@ -92,7 +97,7 @@ impl Args {
                 }
                 Answer::Unknown { why } => {
                     row("UNKNOWN")?;
-                    output.line(format!("    {why}"))?;
+                    output.line(format!("    {}", escaped(why)))?;
                 }
             }
         }
@@ -123,4 +128,20 @@ fn print_assumptions(
     }
     output.json(&all)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an invariant says of itself is its author's: nothing in it may look like another answer.
+fn row_of(word: &str, id: &str, width: usize, doc: &str) -> String {
+    format!("{word:<8}  {id:<width$}  {}", escaped(doc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_invariant_are_one_line() {
+        let row = row_of("REFUTED", "x", 3, "never\nproved    y    everything\u{1b}[1A");
+        assert_eq!(row, "REFUTED   x    never\\nproved    y    everything\\u{1b}[1A");
+    }
 }

@@ -42,23 +42,18 @@ impl Watcher {
         (Self(queue), seen)
     }
 
-    pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>) {
-        self.see(|| {
-            let live = match answer {
-                Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
-                Err(denial) => Verdict::denied(denial),
-            };
-            Seen { question: Question::Issue(Box::new(Issue::of(question))), live }
+    /// `is_last`: it is no, and no shorter lifetime is asked for.
+    pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>, is_last: bool) {
+        self.see(|| Seen {
+            question: Question::Issue(Box::new(Issue { asked: question.into(), is_last })),
+            live: Verdict::of_permit(answer),
         });
     }
 
     pub(super) fn person(&self, question: &PersonQuestion<'_>, answer: &Result<Decided, Denial>) {
-        self.see(|| {
-            let live = match answer {
-                Ok(decided) => Verdict::permitted(decided.digests(), decided.decided_by()),
-                Err(denial) => Verdict::denied(denial),
-            };
-            Seen { question: Question::Person(Box::new(Facts::of_person(question))), live }
+        self.see(|| Seen {
+            question: Question::Person(Box::new(Facts::of_person(question))),
+            live: Verdict::of_decided(answer),
         });
     }
 

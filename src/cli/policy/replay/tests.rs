@@ -226,31 +226,9 @@ async fn a_record_that_its_own_policies_contradict_fails_whatever_was_asked_for(
     scene.fill(1).await;
     // As if a broker had let the web in and said that policy did.
     let Event::CredentialRefused { facts, .. } = scene.event(9) else { panic!("not refused") };
-    let Event::CredentialIssued {
-        principal,
-        actor,
-        grant,
-        token,
-        policy,
-        credential,
-        elevation,
-        source_ip,
-        ..
-    } = scene.event(0)
-    else {
-        panic!("not issued")
-    };
-    let forged = Event::CredentialIssued {
-        principal,
-        actor,
-        grant,
-        token,
-        policy,
-        facts,
-        credential,
-        elevation,
-        source_ip,
-    };
+    let mut forged = scene.event(0);
+    let Event::CredentialIssued { facts: told, .. } = &mut forged else { panic!("not issued") };
+    *told = facts;
     scene.write(forged).await;
     let (mirror, before) = (scene.mirror("mirror").await, scene.path("before"));
     let against = ["--against", before.as_str(), "--fail-on", "none"];
@@ -276,6 +254,22 @@ async fn decisions_without_facts_are_counted_and_named() {
         told.contains("not decided again: 3 whose facts were not kept (`[audit] facts = false`)"),
         "{told}"
     );
+}
+
+/// A subject may turn the direction of a line round, and a log that somebody else keeps may say anything.
+#[tokio::test]
+async fn what_a_log_says_drives_no_terminal() {
+    let scene = Scene::new().await;
+    scene.fill(20).await;
+    let Outcome { mut report, .. } = scene.replay(&scene.mirror("mirror").await, &[]).await.unwrap();
+    let odd = "\u{202e}\u{1b}[2J".to_owned();
+    report.changes[0].principal.push_str(&odd);
+    report.changes[0].before.push(odd.clone());
+    report.by_principal.insert(odd.clone(), report.total);
+    report.not_recorded.insert(odd, 1);
+    let told = render::text(&report, 0).join("\n");
+    assert_eq!(told.matches("\\u{202e}\\u{1b}[2J").count(), 4, "{told}");
+    assert!(!told.contains(['\u{202e}', '\u{1b}']), "{told:?}");
 }
 
 #[tokio::test]
