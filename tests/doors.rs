@@ -17,6 +17,11 @@
     reason = "tests"
 )]
 
+#[path = "proofs/place.rs"]
+mod place;
+#[path = "proofs/planted.rs"]
+mod planted;
+
 #[path = "harness/certificates.rs"]
 mod certificates;
 #[path = "harness/postgres.rs"]
@@ -39,14 +44,20 @@ mod caller_identity;
 mod container;
 #[path = "doors/events.rs"]
 mod events;
+#[path = "doors/examples.rs"]
+mod examples;
 #[path = "doors/exchange.rs"]
 mod exchange;
 #[path = "doors/explain.rs"]
 mod explain;
+#[path = "doors/explain_now.rs"]
+mod explain_now;
 #[path = "doors/form.rs"]
 mod form;
 #[path = "doors/frozen.rs"]
 mod frozen;
+#[path = "doors/invariants.rs"]
+mod invariants;
 #[path = "doors/locks.rs"]
 mod locks;
 #[path = "doors/metadata.rs"]
@@ -63,6 +74,8 @@ mod replay;
 mod replicas;
 #[path = "doors/routes.rs"]
 mod routes;
+#[path = "doors/shipped.rs"]
+mod shipped;
 #[path = "doors/sick.rs"]
 mod sick;
 #[path = "doors/sts.rs"]

@@ -36,6 +36,7 @@ mod journeys {
     mod key_custody_kms;
     mod kill_nine;
     mod notification_signature;
+    mod policy_explain;
     mod replicas_under_faults;
     mod rolling_upgrade;
     mod sdk_doors;

@@ -16,6 +16,8 @@
 
 #[path = "proofs/place.rs"]
 mod place;
+#[path = "proofs/planted.rs"]
+mod planted;
 
 #[path = "proofs/assumptions.rs"]
 mod assumptions;

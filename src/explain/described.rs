@@ -2,14 +2,17 @@
 //! action is refused, because it would be believed to matter.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind};
-use crate::ids::{GrantName, Scope};
+use crate::ids::{ElevationId, GrantName, Scope};
 use crate::policy::Action;
 use crate::policy::facts::{
     ApprovalFacts, Asked, AuthFacts, ElevationSeen, ElevationWindow, Facts, GrantFacts, PrincipalFacts,
@@ -61,10 +64,19 @@ pub struct Described {
     pub auth: Option<DescribedAuth>,
     /// Under which elevation, or about which.
     #[serde(default)]
-    pub elevation: Option<DescribedElevation>,
+    pub elevation: Option<AboutElevation>,
     /// `x5t#S256` of the client certificate.
     #[serde(default)]
     pub client_cert: Option<String>,
+}
+
+/// An elevation that is described, or one that is there.
+#[derive(Clone, Debug)]
+pub enum AboutElevation {
+    /// It need not exist.
+    Described(Box<DescribedElevation>),
+    /// A broker has it under this id.
+    Named(ElevationId),
 }
 
 /// How somebody signed in.
@@ -81,10 +93,13 @@ pub struct DescribedAuth {
     pub auth_time: Option<Moment>,
 }
 
-/// An elevation: the window of a credential, or the request that somebody decides about.
+/// An elevation in somebody's words: the window of a credential, or the request that somebody decides about.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DescribedElevation {
+    /// Its id, where it is one that is there.
+    #[serde(skip)]
+    pub(super) id: Option<ElevationId>,
     /// By how many people it was approved.
     pub approvals: Option<u32>,
     /// The window's first moment; that of the request, when nothing is said.
@@ -151,7 +166,7 @@ impl Described {
         })
     }
 
-    fn action(&self) -> Result<Action, DescribeError> {
+    pub(super) fn action(&self) -> Result<Action, DescribeError> {
         let Some(named) = &self.action else { return Ok(Action::Issue) };
         Action::ALL.into_iter().find(|action| action.as_str() == named).ok_or_else(|| {
             let known = Action::ALL.map(Action::as_str).join(", ");
@@ -160,10 +175,11 @@ impl Described {
     }
 
     /// What an action's context does not have would be believed to matter.
-    fn check_belonging(&self, action: Action) -> Result<(), DescribeError> {
+    pub(super) fn check_belonging(&self, action: Action) -> Result<(), DescribeError> {
         let issue = action == Action::Issue;
         let lasts = matches!(action, Action::Request | Action::Approve | Action::Activate);
-        let elevated = issue || action.is_about_elevation();
+        let named = matches!(self.elevation, Some(AboutElevation::Named(_)));
+        let elevated = issue || action.is_about_elevation() || (named && action == Action::Activate);
         let stray = [
             ("ttl", self.ttl.is_some() && !issue),
             ("scopes", self.scopes.is_some() && !issue),
@@ -210,9 +226,8 @@ impl Described {
     /// Under which elevation a credential would be issued: the one that is described, or one with so many approvals.
     fn window(&self, grant: &Grant, at: Moment) -> Result<Option<ElevationWindow>, DescribeError> {
         let approvals = self.approvals.as_ref().map(|approvals| approvals.count);
-        let Some(described) =
-            self.elevation.clone().or_else(|| approvals.map(|_| DescribedElevation::default()))
-        else {
+        let described = self.described_elevation()?;
+        let Some(described) = described.or_else(|| approvals.map(|_| DescribedElevation::default())) else {
             return Ok(None);
         };
         if grant.break_glass.is_none() {
@@ -223,7 +238,10 @@ impl Described {
         }
         let starts_at = described.starts_at.unwrap_or(at);
         Ok(Some(ElevationWindow {
-            id: UNNAMED.parse().map_err(|_| DescribeError("an elevation has no id".to_owned()))?,
+            id: match described.id {
+                Some(id) => id,
+                None => UNNAMED.parse().map_err(|_| DescribeError("an elevation has no id".to_owned()))?,
+            },
             version: 1,
             approvals: described.approvals.or(approvals).unwrap_or_default(),
             starts_at,
@@ -231,18 +249,55 @@ impl Described {
         }))
     }
 
+    /// Whoever has a store put in its place what stands there.
+    fn described_elevation(&self) -> Result<Option<DescribedElevation>, DescribeError> {
+        match &self.elevation {
+            None => Ok(None),
+            Some(AboutElevation::Described(described)) => Ok(Some(DescribedElevation::clone(described))),
+            Some(AboutElevation::Named(id)) => {
+                Err(DescribeError(format!("only a running broker knows elevation `{id}`: describe it")))
+            }
+        }
+    }
+
     fn seen(&self, duration: Duration) -> Result<Box<ElevationSeen>, DescribeError> {
-        let described = self.elevation.clone().unwrap_or_default();
+        let described = self.described_elevation()?.unwrap_or_default();
         let requester = described.requester.ok_or_else(|| {
             DescribeError("`elevation.requester` is missing: who asked for the elevation?".to_owned())
         })?;
         Ok(Box::new(ElevationSeen {
-            id: UNNAMED.to_owned(),
+            id: described.id.map_or_else(|| UNNAMED.to_owned(), |id| id.to_string()),
             requester,
             duration: described.duration.unwrap_or(duration),
             reason: described.reason.unwrap_or_default(),
             ticket: described.ticket,
         }))
+    }
+}
+
+impl<'de> Deserialize<'de> for AboutElevation {
+    /// By hand, so that a misspelt member is named.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnElevation)
+    }
+}
+
+struct AnElevation;
+
+impl<'de> Visitor<'de> for AnElevation {
+    type Value = AboutElevation;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an elevation's id, or an object that describes one")
+    }
+
+    fn visit_str<E: de::Error>(self, id: &str) -> Result<AboutElevation, E> {
+        id.parse().map(AboutElevation::Named).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AboutElevation, A::Error> {
+        let described = DescribedElevation::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(AboutElevation::Described(Box::new(described)))
     }
 }
 
@@ -260,12 +315,12 @@ fn all_scopes(grant: &Grant) -> BTreeSet<Scope> {
     }
 }
 
-fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SecretText>, D::Error> {
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretText>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(SecretText::new))
 }
 
 /// As people write it: `15m`.
-fn optional_span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+fn optional_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     #[derive(Deserialize)]
     #[serde(transparent)]
     struct Spelt(#[serde(with = "span::text")] Duration);

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{DescribeError, Described, world};
-use crate::breakglass::service::{BreakGlass, BreakGlassError};
+use super::beside::{Looked, is_stopped_by_locks, not_looked_at};
+use super::{Answer, DescribeError, Described, world};
+use crate::breakglass::service::{BreakGlass, BreakGlassError, Examined};
 use crate::federation::{Federation, UnverifiedToken, VerifyError};
 use crate::grants::Catalog;
+use crate::locks::{Lock, Subjects};
 use crate::people::Caller;
 use crate::policy::explain::{Explanation, explain_about};
-use crate::policy::facts::{AuthFacts, PrincipalFacts};
+use crate::policy::facts::{Asked, AuthFacts, Facts, PrincipalFacts};
 use crate::policy::{PolicyEngine, World};
 use crate::principal;
 
@@ -56,17 +58,57 @@ impl Explainer {
         Self { breakglass, policy, federation, world, slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Why would the request that `described` tells of be permitted, or not?
+    /// Why would the request that `described` tells of be permitted, or not, and what else would refuse it?
     ///
     /// # Errors
-    /// Whoever may not ask about the grant is told what they would be told if there were none.
-    pub async fn explain(&self, caller: &Caller, described: Described) -> Result<Explanation, ExplainError> {
+    /// Whoever may not ask about the grant is told what they would be told if there were none; whoever may not see an
+    /// elevation likewise.
+    pub async fn explain(&self, caller: &Caller, described: Described) -> Result<Answer, ExplainError> {
         let grant = self.breakglass.may_explain(caller, &described.grant).await?;
+        let examined = match described.named() {
+            Some(id) => Some(self.breakglass.examine(caller, &grant, id).await?),
+            None => None,
+        };
+        let described = match &examined {
+            Some(found) => described.told(found, caller.at).map_err(ExplainError::of)?,
+            None => described,
+        };
         let (principal, auth) = self.asked_by(caller, &described).await?;
         let facts = described.facts(&grant, principal, auth, caller.at).map_err(ExplainError::of)?;
+        let (facts, explanation) = self.by_policies(facts).await?;
+        let locks = self.locks(caller, &facts, examined.as_ref());
+        let looked = Looked {
+            facts: &facts,
+            grant: &grant,
+            examined: examined.as_ref(),
+            locks: &locks,
+            needed: explanation.approvals_needed,
+        };
+        let (also_refused_by, not_looked_at) = (looked.findings(), not_looked_at(facts.asked.action()));
+        Ok(Answer { explanation, also_refused_by, not_looked_at })
+    }
+
+    async fn by_policies(&self, facts: Facts) -> Result<(Facts, Explanation), ExplainError> {
         let (sets, world) = (self.policy.sets(), Arc::clone(&self.world));
-        let explained = in_turn(&self.slots, move || explain_about(&sets, &world, &facts)).await?;
+        let work = move || explain_about(&sets, &world, &facts).map(|explained| (facts, explained));
+        let explained = in_turn(&self.slots, work).await?;
         explained.map_err(|error| ExplainError::Question(error.to_string()))
+    }
+
+    /// Those in force now, whatever moment the question is about: a lock has no other time.
+    fn locks(&self, caller: &Caller, facts: &Facts, examined: Option<&Examined>) -> Vec<Lock> {
+        if !is_stopped_by_locks(facts.asked.action()) {
+            return Vec::new();
+        }
+        let requester = match &facts.asked {
+            Asked::Approve { elevation, .. } => Some(elevation.requester.id()),
+            _ => None,
+        };
+        let principal = facts.principal.id();
+        let principals: Vec<_> = std::iter::once(&principal).chain(&requester).collect();
+        let elevation = examined.map(|found| &found.elevation.id);
+        let about = Subjects { principals: &principals, grant: Some(&facts.grant.name), elevation };
+        self.breakglass.locks_on(&about, caller.at)
     }
 
     /// The one who is described, or whose token it is. Nothing claims the token: its owner may still exchange it.

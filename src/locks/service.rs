@@ -141,6 +141,11 @@ impl LockBook {
         self.shelf.blocking(about, at)
     }
 
+    /// Each of them, for whoever asks why.
+    pub fn all_blocking(&self, about: &Subjects<'_>, at: Moment) -> Vec<Lock> {
+        self.shelf.all_blocking(about, at)
+    }
+
     /// For [`Submission::only_if`]: a lock that comes into force before the commit refuses it.
     pub fn guard(self: &Arc<Self>, about: OwnedSubjects) -> StillTrue {
         let locks = Arc::clone(&self.shelf);

@@ -26,14 +26,10 @@ pub(super) fn simplest(facts: &Facts, now: Moment, holds: &dyn Fn(&Facts) -> boo
         }
         better
     };
-    for candidate in today(&best, now).into_iter().chain(round_spans(&best)) {
-        take(&mut best, candidate);
-    }
+    settle(&mut best, now, &mut take);
     drop_what_does_not_matter(&mut best, &mut take);
     rename(&mut best, &mut take);
-    for candidate in today(&best, now).into_iter().chain(round_spans(&best)) {
-        take(&mut best, candidate);
-    }
+    settle(&mut best, now, &mut take);
     Some(best)
 }
 
@@ -66,50 +62,73 @@ fn with_span(facts: &Facts, span: Duration) -> Facts {
     changed
 }
 
-fn round_spans(facts: &Facts) -> Vec<Facts> {
-    let minutes = [5, 15, 60, 30, 10, 1, 240];
-    let mut rounded: Vec<_> = Vec::new();
-    let span = match &facts.asked {
-        Asked::Issue { ttl: span, .. }
-        | Asked::Request { duration: span }
-        | Asked::Approve { duration: span, .. }
-        | Asked::Activate { duration: span, .. } => *span,
-        Asked::Revoke { .. } | Asked::View { .. } | Asked::Lock | Asked::Audit | Asked::Explain => {
-            return rounded;
-        }
-    };
-    if let Asked::Approve { elevation, .. } = &facts.asked {
-        let mut longer = facts.clone();
-        if let Asked::Approve { elevation: seen, .. } = &mut longer.asked {
-            seen.duration = elevation.duration.max(Duration::from_hours(1));
-        }
-        rounded.push(longer);
+/// An ordinary day, round spans and few approvals: of each kind the first that still makes the point.
+fn settle(best: &mut Facts, now: Moment, take: &mut Take<'_>) {
+    let today = on_day(best, now);
+    if !take(best, around_it(signed_in_before_it(today.clone()))) {
+        take(best, today);
+        take(best, signed_in_before_it(best.clone()));
+        take(best, around_it(best.clone()));
     }
-    if minutes.iter().any(|count| span == Duration::from_mins(*count)) {
-        return rounded;
+    for kind in [round_spans, round_windows, few_approvals] {
+        for candidate in kind(best) {
+            if candidate == *best || take(best, candidate) {
+                break;
+            }
+        }
     }
-    rounded.extend(minutes.iter().map(|count| with_span(facts, Duration::from_mins(*count))));
-    rounded
 }
 
-/// All dates around `now` at once, then one by one.
-fn today(facts: &Facts, now: Moment) -> Vec<Facts> {
-    let minutes = Duration::from_mins;
-    let signed_in = now.minus(minutes(1));
-    let mut all = facts.clone();
-    (all.at, all.auth.issued_at) = (now, signed_in);
-    all.auth.auth_time = all.auth.auth_time.map(|_| signed_in);
-    if let Asked::Issue { elevation: Some(open), .. } = &mut all.asked {
-        (open.starts_at, open.ends_at) = (now.minus(minutes(10)), now.plus(minutes(50)));
+fn on_day(facts: &Facts, at: Moment) -> Facts {
+    Facts { at, ..facts.clone() }
+}
+
+fn signed_in_before_it(mut facts: Facts) -> Facts {
+    let signed_in = facts.at.minus(Duration::from_mins(1));
+    facts.auth.issued_at = signed_in;
+    facts.auth.auth_time = facts.auth.auth_time.map(|_| signed_in);
+    facts
+}
+
+/// With a window that is open then.
+fn around_it(mut facts: Facts) -> Facts {
+    let at = facts.at;
+    if let Asked::Issue { elevation: Some(open), .. } = &mut facts.asked {
+        (open.starts_at, open.ends_at) =
+            (at.minus(Duration::from_mins(10)), at.plus(Duration::from_mins(50)));
     }
-    let (mut later, mut issued, mut window) = (facts.clone(), facts.clone(), facts.clone());
-    later.at = now;
-    issued.auth.issued_at = facts.at.minus(minutes(1));
-    issued.auth.auth_time = facts.auth.auth_time.map(|_| facts.at.minus(minutes(1)));
-    if let Asked::Issue { elevation: Some(open), .. } = &mut window.asked {
-        (open.starts_at, open.ends_at) = (facts.at.minus(minutes(10)), facts.at.plus(minutes(50)));
+    facts
+}
+
+fn round_spans(facts: &Facts) -> Vec<Facts> {
+    let minutes = [5, 15, 60, 30, 10, 1, 240];
+    minutes.into_iter().map(|count| with_span(facts, Duration::from_mins(count))).collect()
+}
+
+/// An elevation that somebody decides about lasts an hour, or longer where an approval would otherwise widen it.
+fn round_windows(facts: &Facts) -> Vec<Facts> {
+    let hour = Duration::from_hours(1);
+    let mut changed = facts.clone();
+    match &mut changed.asked {
+        Asked::Approve { elevation, duration } => elevation.duration = hour.max(*duration),
+        Asked::Revoke { elevation } | Asked::View { elevation } => elevation.duration = hour,
+        _ => return Vec::new(),
     }
-    vec![all, later, issued, window]
+    vec![changed]
+}
+
+fn few_approvals(facts: &Facts) -> Vec<Facts> {
+    (1..=3).map(|count| with_approvals(facts, count)).collect()
+}
+
+fn with_approvals(facts: &Facts, count: u32) -> Facts {
+    let mut changed = facts.clone();
+    match &mut changed.asked {
+        Asked::Issue { elevation: Some(open), .. } => open.approvals = count,
+        Asked::Activate { approvals, .. } => approvals.count = count,
+        _ => {}
+    }
+    changed
 }
 
 type Take<'t> = dyn FnMut(&mut Facts, Facts) -> bool + 't;

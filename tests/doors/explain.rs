@@ -72,6 +72,9 @@ async fn what_makes_no_question_is_refused_in_words() {
         (json!({ "action": "approve" }), "question", "`elevation.requester` is missing"),
         (json!({ "action": "lock", "ttl": "5m" }), "question", "`ttl` does not belong to action `lock`"),
         (json!({ "duration": "5m" }), "question", "`duration` does not belong to action `issue`"),
+        (json!({ "elevation": 7 }), "invalid_body", "an elevation's id, or an object"),
+        (json!({ "elevation": { "requestor": "ann" } }), "invalid_body", "unknown field `requestor`"),
+        (json!({ "elevation": "elv-1" }), "invalid_body", "an elevation's id"),
         (json!({ "ttl": 300 }), "invalid_body", "invalid type"),
         (json!({ "approvals": { "count": 2 } }), "question", "is not for break-glass"),
         (

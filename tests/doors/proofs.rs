@@ -1,13 +1,12 @@
 //! What a solver says can happen really happens at a broker's doors, and what it proves cannot does not.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
 use tidegate::clock::Clock as _;
 use tidegate::policy::facts::Asked;
-use tidegate::policy::{Facts, Invariant, KnownIssuer, PolicySets, World as Known};
-use tidegate::proof::{Answer as Proof, HeldBy, Question, Solver, prove};
+use tidegate::policy::{Facts, Invariant};
+use tidegate::proof::{Answer as Proof, HeldBy};
 
 use crate::api::ask;
 use crate::world::{Answer, World};
@@ -63,56 +62,12 @@ impl World {
     }
 
     async fn proof(&self, promise: &Promise) -> Proof {
-        let settings = tidegate::config::load(&self.folder.path().join("tidegate.toml")).unwrap();
-        let issuers = settings.issuers.iter().map(|issuer| KnownIssuer {
-            name: issuer.name.clone(),
-            profile: issuer.profile,
-            shared: false,
-            may_approve: issuer.may_approve,
-        });
-        let known = Known { issuers: issuers.collect(), grants: settings.grants.iter().cloned().collect() };
-        let sets = PolicySets::read(&settings.policy.dir).unwrap();
         let invariants = Invariant::parse("i.cedar", promise.invariant.to_owned()).unwrap();
-        let program = std::env::var_os("CVC5").map_or_else(|| PathBuf::from("cvc5"), PathBuf::from);
-        let mut solver = Solver::start(&program, Duration::from_mins(2)).await.unwrap();
-        let (invariants, now) = (&*invariants, self.clock.now());
-        let question = Question { sets: &sets, invariants, no_wider_than: None, world: &known, now };
-        prove(question, &mut solver, &mut |_| {}).await.verdicts.remove(0).answer
+        self.proofs(&invariants, self.clock.now()).await.verdicts.remove(0).answer
     }
 
-    /// The example as a request to the token endpoint.
     async fn exchange_as(&self, facts: &Facts) -> Answer {
-        let Asked::Issue { ttl, scopes, .. } = &facts.asked else { panic!("{facts:?}") };
-        let (grant, ttl) = (facts.grant.name.to_string(), ttl.as_secs().to_string());
-        let scopes = scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let token = self.token_of(facts);
-        let mut form = self.form(&token, &grant);
-        form.push(("expires_in", &ttl));
-        if !scopes.is_empty() {
-            form.push(("scope", &scopes));
-        }
-        self.post(&form).await
-    }
-
-    /// A token of the example's caller.
-    fn token_of(&self, facts: &Facts) -> String {
-        let (at, caller) = (self.seconds(), &facts.principal);
-        let issuer = caller.issuer.as_str();
-        let key = match issuer {
-            "people" => &self.people,
-            "staff" => &self.staff,
-            _ => &self.cluster,
-        };
-        let life = if ["people", "staff"].contains(&issuer) { 600 } else { 3000 };
-        let mut claims = json!({
-            "iss": format!("https://{issuer}.example.com"), "aud": "tidegate", "sub": caller.subject.as_str(),
-            "iat": at, "exp": at + life, "groups": caller.groups,
-            "jti": format!("{}-{at}-{}", caller.subject, facts.at),
-        });
-        for (name, values) in &caller.tags {
-            claims[name] = json!(values);
-        }
-        key.token(&claims)
+        self.exchange_like(facts, None).await
     }
 }
 
@@ -161,7 +116,7 @@ async fn one_approval_that_planted_policies_are_content_with_is_found_and_suffic
     let facts = example(world.proof(&TWO_PEOPLE).await);
     let Asked::Issue { elevation: Some(open), .. } = &facts.asked else { panic!("{facts:?}") };
     assert_eq!(open.approvals, 1);
-    let caller = world.token_of(&facts);
+    let caller = world.token_of(&facts.principal, &facts.auth);
     let asked = world.api(&caller, "POST", "/v1/elevations", ask("prod-ledger")).await.done();
     let id = asked["id"].as_str().unwrap().to_owned();
     let opened = world.act(&world.staff("lea", "leads"), &id, "approve", json!({})).await.done();

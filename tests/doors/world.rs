@@ -81,21 +81,29 @@ impl World {
     }
 
     async fn lay_out(extra: &str, tls: &str, files: &[(&str, &str)]) -> Self {
+        let own = [
+            ("policies/customer/main.cedar", POLICIES),
+            ("policies/customer/people.cedar", PEOPLE),
+            ("orders-read.json", SESSION_POLICY),
+        ];
+        Self::of(|sts| configuration(sts, &format!("{extra}\n{tls}")), &[&own, files].concat()).await
+    }
+
+    /// By this configuration, which is told where STS is. Beside it are `files` and the key sets `cluster.json`,
+    /// `people.json` and `staff.json`.
+    pub async fn of(configuration: impl FnOnce(&str) -> String, files: &[(&str, &str)]) -> Self {
         server::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let (cluster, people) = (TestKey::fresh_p256("cluster-1"), TestKey::ed25519("people-1"));
         let staff = TestKey::fresh_p256("staff-1");
         let sts = FakeSts::start().await;
-        write(&folder, "policies/customer/main.cedar", POLICIES);
-        write(&folder, "policies/customer/people.cedar", PEOPLE);
         write(&folder, "staff.json", &jwks(&[&staff]));
         write(&folder, "cluster.json", &jwks(&[&cluster]));
         write(&folder, "people.json", &jwks(&[&people]));
-        write(&folder, "orders-read.json", SESSION_POLICY);
         for (name, text) in files {
             write(&folder, name, text);
         }
-        write(&folder, "tidegate.toml", &configuration(&sts.url, &format!("{extra}\n{tls}")));
+        write(&folder, "tidegate.toml", &configuration(&sts.url));
         tidegate::keys::Kek::create(&folder.path().join("kek"), &SystemEntropy::new()).unwrap();
         let clock = Arc::new(ManualClock::at(Moment::from_unix_seconds(NOW)));
         let mut world = Self {
@@ -299,7 +307,7 @@ impl World {
     }
 }
 
-fn rand_id() -> u128 {
+pub fn rand_id() -> u128 {
     u128::from_be_bytes(tidegate::entropy::bytes::<16>(&SystemEntropy::new()).unwrap())
 }
 

@@ -29,6 +29,11 @@ pub fn invariants() -> Vec<Invariant> {
     Invariant::read(&shipped().join("invariants.cedar")).unwrap_or_else(|error| panic!("{error}"))
 }
 
+pub fn named(id: &str) -> Invariant {
+    let mut all = invariants().into_iter();
+    all.find(|invariant| invariant.id == id).unwrap_or_else(|| panic!("no invariant `{id}`"))
+}
+
 pub fn issuer(name: &str, profile: Profile, may_approve: bool) -> KnownIssuer {
     KnownIssuer { name: name.parse().unwrap(), profile, shared: profile == Profile::Github, may_approve }
 }

@@ -3,89 +3,8 @@
 use tidegate::policy::{Invariant, Relations, World};
 use tidegate::proof::{Answer, HeldBy, Question, Refutation, prove};
 
-use crate::place::{Folder, invariants, now, shipped, solver, world};
-
-const ISSUE: &str = "action == Tidegate::Action::\"issue\"";
-
-/// What is taken out of the shipped sets and put into both, to break one invariant.
-struct Planted {
-    id: &'static str,
-    without: &'static [(&'static str, &'static str)],
-    with: String,
-}
-
-fn permit(action: &str, when: &str) -> String {
-    format!("@id(\"planted\") permit (principal, {action}, resource) when {{ {when} }};")
-}
-
-fn planted() -> Vec<Planted> {
-    const LIMITS: &str = "customer/limits.cedar";
-    let action = |name: &str| format!("action == Tidegate::Action::\"{name}\"");
-    let planted = |id, without, with| Planted { id, without, with };
-    vec![
-        planted("two-people-behind-a-credential", &[], permit(ISSUE, "resource.name == \"prod-admin\"")),
-        planted("two-people-open-a-window", &[], permit(&action("activate"), "context.approvals.count >= 1")),
-        planted(
-            "vendor-never-approves",
-            &[(LIMITS, "vendor-never-approves")],
-            permit(&action("approve"), "context.auth.amr.contains(\"mfa\")"),
-        ),
-        planted("second-factor-to-approve", &[], permit(&action("approve"), "true")),
-        planted("vendor-only-breaks-glass", &[], permit(ISSUE, "!resource.break_glass")),
-        planted("vendor-stops-nothing", &[], permit(&action("revoke"), "true")),
-        planted(
-            "production-for-fifteen-minutes",
-            &[(LIMITS, "no-long-production")],
-            permit(ISSUE, "context.ttl > duration(\"5m\")"),
-        ),
-        planted("an-hour-at-most", &[(LIMITS, "no-long-credentials")], permit(ISSUE, "true")),
-        planted(
-            "github-by-its-immutable-id",
-            &[],
-            permit(ISSUE, "principal.issuer == Tidegate::Issuer::\"github\""),
-        ),
-        planted("people-from-our-networks", &[(LIMITS, "people-from-our-networks")], permit(ISSUE, "true")),
-        planted(
-            "leads-can-always-stop",
-            &[],
-            "@id(\"planted\") forbid (principal, action == Tidegate::Action::\"revoke\", resource) \
-             unless { context.auth.amr.contains(\"mfa\") };"
-                .to_owned(),
-        ),
-    ]
-}
-
-/// Held by the broker too: a permit that is planted changes nothing for anybody.
-fn held_by_the_broker() -> Vec<Planted> {
-    const LIMITS: &str = "customer/limits.cedar";
-    let planted = |id, without, with| Planted { id, without, with };
-    vec![
-        planted("active-elevation", &[(LIMITS, "break-glass-needs-an-elevation")], permit(ISSUE, "true")),
-        planted(
-            "no-program-breaks-glass",
-            &[(LIMITS, "break-glass-needs-an-elevation")],
-            permit(ISSUE, "true"),
-        ),
-        planted(
-            "no-self-approval",
-            &[(LIMITS, "no-self-approval")],
-            permit("action == Tidegate::Action::\"approve\"", "true"),
-        ),
-        planted(
-            "vendor-never-approves",
-            &[(LIMITS, "vendor-never-approves")],
-            permit("action == Tidegate::Action::\"approve\"", "true"),
-        ),
-    ]
-}
-
-impl Planted {
-    fn folder(&self) -> Folder {
-        let folder = Folder::shipped();
-        let folder = self.without.iter().fold(folder, |folder, (file, id)| folder.without(file, id));
-        folder.with("customer", &self.with).with("vendor", &self.with)
-    }
-}
+use crate::place::{Folder, invariants, named, now, shipped, solver, world};
+use crate::planted;
 
 async fn answer(folder: &Folder, invariant: &Invariant, world: &World) -> Answer {
     let sets = folder.sets();
@@ -95,14 +14,7 @@ async fn answer(folder: &Folder, invariant: &Invariant, world: &World) -> Answer
     report.verdicts.remove(0).answer
 }
 
-fn named(id: &str) -> Invariant {
-    invariants()
-        .into_iter()
-        .find(|invariant| invariant.id == id)
-        .unwrap_or_else(|| panic!("no invariant `{id}`"))
-}
-
-/// For the last one the vendor's people may approve: where they may not, the broker stops them.
+/// The vendor's people may approve: where they may not, the broker stops them.
 fn a_world_that_trusts_the_vendor() -> World {
     let mut world = world();
     world.issuers.iter_mut().for_each(|issuer| issuer.may_approve |= issuer.name.as_str() == "vendor");
@@ -111,7 +23,7 @@ fn a_world_that_trusts_the_vendor() -> World {
 
 #[tokio::test]
 async fn whatever_breaks_an_invariant_is_found_and_its_example_is_really_decided_so() {
-    for planted in planted() {
+    for planted in planted::all() {
         let (folder, invariant, world) =
             (planted.folder(), named(planted.id), a_world_that_trusts_the_vendor());
         let answer = answer(&folder, &invariant, &world).await;
@@ -129,7 +41,7 @@ async fn whatever_breaks_an_invariant_is_found_and_its_example_is_really_decided
 
 #[tokio::test]
 async fn what_the_broker_holds_beside_its_policies_is_proved_and_said_to_be_held_by_it_alone() {
-    for planted in held_by_the_broker() {
+    for planted in planted::held_by_the_broker() {
         let answer = answer(&planted.folder(), &named(planted.id), &world()).await;
         assert!(
             matches!(answer, Answer::Proved { held_by: HeldBy::Broker, .. }),

@@ -22,6 +22,7 @@ mod sick;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod why;
 mod window;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use api::{Approve, GrantOffer, List, NewRequest, Outcome, Page, most_text_by
 pub use error::{BreakGlassError, WindowError};
 pub use events::{ElevationNews, EventPage};
 pub use idempotency::{IdempotencyKey, KeyError, Keyed};
+pub use why::Examined;
 pub use window::{OpenWindow, WindowAsk};
 
 use super::Settings;

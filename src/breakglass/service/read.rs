@@ -10,7 +10,7 @@ use super::{BreakGlass, BreakGlassError, GrantOffer, List, Page};
 use crate::breakglass::{Elevation, StateName, Tally};
 use crate::clock::Moment;
 use crate::grants::{Grant, GrantKind, Lifetime};
-use crate::ids::{ElevationId, GrantName};
+use crate::ids::ElevationId;
 use crate::people::Caller;
 use crate::policy::{IssueQuestion, Wish};
 use crate::principal::Principal;
@@ -30,7 +30,7 @@ impl BreakGlass {
         }
     }
 
-    async fn try_show(&self, caller: &Caller, id: ElevationId) -> Result<Elevation, Refusal> {
+    pub(super) async fn try_show(&self, caller: &Caller, id: ElevationId) -> Result<Elevation, Refusal> {
         let found = self.services.store.elevation(id).await?;
         self.if_seen(caller, found)
     }
@@ -151,29 +151,6 @@ impl BreakGlass {
             Ok(()) => Ok(()),
             Err(refusal) => Err(self.refuse(&attempt, refusal).await),
         }
-    }
-
-    /// May the caller ask why somebody is permitted this grant, or not? Whoever may not cannot tell it from one that does not
-    /// exist.
-    pub async fn may_explain(
-        &self,
-        caller: &Caller,
-        name: &GrantName,
-    ) -> Result<Arc<Grant>, BreakGlassError> {
-        let attempt = Attempt { caller, what: "explain", elevation: None, grant: Some(name.to_string()) };
-        match self.decide_explain(caller, name) {
-            Ok(grant) => Ok(grant),
-            Err(refusal) => Err(self.refuse(&attempt, refusal).await),
-        }
-    }
-
-    fn decide_explain(&self, caller: &Caller, name: &GrantName) -> Result<Arc<Grant>, Refusal> {
-        let Some(grant) = self.services.catalog.resolve(name) else {
-            return Err(Refusal::told(BreakGlassError::NotFound).because("unknown_grant"));
-        };
-        self.may(caller, Wish::Explain { grant })
-            .map(|_| Arc::clone(grant))
-            .map_err(|denial| Refusal::denied(BreakGlassError::NotFound, *denial).because("policy"))
     }
 
     /// Could a credential that was issued under it still be good at `at`?

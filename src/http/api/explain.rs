@@ -25,8 +25,8 @@ async fn explain(
     State(door): State<Arc<ApiDoor>>,
     post: Post<Described>,
 ) -> Result<Response, ApiError> {
-    let explanation = door.explainer.explain(&caller, post.body).await;
-    Ok(Json(explanation.map_err(|error| refused(error, caller.at))?).into_response())
+    let answer = door.explainer.explain(&caller, post.body).await;
+    Ok(Json(answer.map_err(|error| refused(error, caller.at))?).into_response())
 }
 
 fn refused(error: ExplainError, at: Moment) -> ApiError {

@@ -69,6 +69,11 @@ impl Shelf {
         held.iter().find(|held| held.lock.stops(about, at)).map(|held| held.lock.clone())
     }
 
+    pub(super) fn all_blocking(&self, about: &Subjects<'_>, at: Moment) -> Vec<Lock> {
+        let held = self.held.load();
+        held.iter().filter(|held| held.lock.stops(about, at)).map(|held| held.lock.clone()).collect()
+    }
+
     pub(super) fn is_blocking(&self, about: &OwnedSubjects, at: Moment) -> bool {
         let held = self.held.load();
         if held.is_empty() {

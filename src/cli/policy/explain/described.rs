@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
 use crate::clock::Moment;
-use crate::ids::{GrantName, IssuerName, Scope, Subject};
+use crate::ids::{ElevationId, GrantName, IssuerName, Scope, Subject};
 use crate::span::{format_duration, parse_duration};
 
 /// What is asked for, and by whom.
@@ -63,6 +63,9 @@ pub(super) struct DescribedArgs {
     /// Who asked for the elevation that is approved, revoked or viewed: `ISSUER|SUB`.
     #[arg(long, value_name = "WHO")]
     requester: Option<String>,
+    /// An elevation that the broker has: the request is about it, or under it.
+    #[arg(long, value_name = "ID", requires = "broker", conflicts_with_all = ["requester", "approvals"])]
+    elevation: Option<ElevationId>,
     /// From where.
     #[arg(long, value_name = "ADDRESS")]
     source_ip: Option<IpAddr>,
@@ -177,6 +180,9 @@ impl DescribedArgs {
     }
 
     fn elevation(&self) -> anyhow::Result<Option<Value>> {
+        if let Some(id) = &self.elevation {
+            return Ok(Some(json!(id)));
+        }
         let Some(requester) = &self.requester else { return Ok(None) };
         let Some((issuer, subject)) = requester.split_once('|') else {
             bail!("`--requester` is `ISSUER|SUB`, such as `vendor|ann`");

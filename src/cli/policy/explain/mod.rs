@@ -20,8 +20,8 @@ use super::place::PlaceArgs;
 use crate::cli::Output;
 use crate::cli::api::{Doing, PersonArgs};
 use crate::clock::{Clock as _, SystemClock};
-use crate::explain::Described;
-use crate::policy::explain::{Explanation, Verdict, explain};
+use crate::explain::{Answer, Described};
+use crate::policy::explain::{Verdict, explain};
 use crate::policy::facts::Facts;
 
 /// Arguments of `tidegate policy explain`.
@@ -39,8 +39,11 @@ Examples:
   tidegate policy explain --config tidegate.toml --grant orders-read --token-file /var/run/secrets/token
   tidegate policy explain --facts example.json
   tidegate policy explain --broker https://broker.example.com --grant prod-admin --action request --person …
+  tidegate policy explain --broker https://broker.example.com --grant prod-admin --elevation elv-…
 
-Exit codes: 0 permitted, 1 denied or failed, 2 usage.")]
+A running broker also says what else refuses the request now: locks, rules of break-glass, how the elevation stands.
+
+Exit codes: 0 permitted, 1 denied, refused by something else, or failed, 2 usage.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
@@ -77,12 +80,12 @@ struct LiveArgs {
 impl Args {
     /// Explains and prints.
     pub(super) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
-        let (explanation, note) = self.explanation().await?;
-        print(&explanation, note, output)
+        let (answer, note) = self.answer().await?;
+        print(&answer, note, output)
     }
 
     /// The answer, and what must be said beside it.
-    async fn explanation(&self) -> anyhow::Result<(Explanation, Option<&'static str>)> {
+    async fn answer(&self) -> anyhow::Result<(Answer, Option<&'static str>)> {
         if let Some(broker) = self.live.broker.clone() {
             return Ok((self.ask(broker).await?, None));
         }
@@ -93,7 +96,9 @@ impl Args {
             Some(file) => (facts_in(file)?, None),
             None => self.asked(&place, &world).await?,
         };
-        Ok((explain(&sets, &world, &facts).context("no request can be like this")?, note))
+        let explanation = explain(&sets, &world, &facts).context("no request can be like this")?;
+        // Only a broker knows what else there is.
+        Ok((Answer { explanation, also_refused_by: Vec::new(), not_looked_at: Vec::new() }, note))
     }
 
     /// The request of a token or of a description.
@@ -122,7 +127,7 @@ impl Args {
         Ok((described.facts(grant, principal, auth, now)?, note))
     }
 
-    async fn ask(&self, broker: String) -> anyhow::Result<Explanation> {
+    async fn ask(&self, broker: String) -> anyhow::Result<Answer> {
         let mut body = self.described.body()?;
         if let Some(file) = &self.token_file {
             let token = token::read(file)?;
@@ -137,16 +142,16 @@ impl Args {
     }
 }
 
-fn print(explanation: &Explanation, note: Option<&'static str>, output: &Output) -> anyhow::Result<ExitCode> {
+fn print(answer: &Answer, note: Option<&'static str>, output: &Output) -> anyhow::Result<ExitCode> {
     if let Some(note) = note {
         output.note(note);
     }
-    output.line(render::text(explanation, std::io::stdout().is_terminal()).trim_end())?;
-    let mut shown = serde_json::to_value(explanation)?;
+    output.line(render::text(answer, std::io::stdout().is_terminal()).trim_end())?;
+    let mut shown = serde_json::to_value(answer)?;
     if let (Some(members), Some(_)) = (shown.as_object_mut(), note) {
         members.insert("unverified".to_owned(), json!(true));
     }
     output.json(&shown)?;
-    let permitted = explanation.decision == Verdict::Permit;
+    let permitted = answer.explanation.decision == Verdict::Permit && answer.also_refused_by.is_empty();
     Ok(if permitted { ExitCode::SUCCESS } else { crate::cli::failed() })
 }

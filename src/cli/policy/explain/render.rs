@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::terminal::escaped;
+use crate::explain::Answer;
 use crate::policy::explain::{
     ApprovalsNeeded, AuthorSaid, Explanation, NearestMiss, Part, PolicySaid, Verdict, as_wanted,
 };
@@ -32,15 +33,16 @@ impl Paint {
 }
 
 /// All of it. Whatever a token or a caller wrote is made harmless on its way to a terminal.
-pub(super) fn text(explanation: &Explanation, colour: bool) -> String {
+pub(super) fn text(answer: &Answer, colour: bool) -> String {
     let paint = Paint { on: colour };
     let mut text = String::new();
-    let answer = match explanation.decision {
+    let explanation = &answer.explanation;
+    let verdict = match explanation.decision {
         Verdict::Permit => paint.good("permit"),
         Verdict::Deny => paint.bad("deny"),
     };
     let reason = explanation.reason.as_deref().map(|reason| format!(": {}", escaped(reason)));
-    let _ = writeln!(text, "{answer}{}", reason.unwrap_or_default());
+    let _ = writeln!(text, "{verdict}{}", reason.unwrap_or_default());
     let Explanation { principal, action, grant, at, digest, .. } = explanation;
     let digest: String = digest.to_string().chars().take(16).collect();
     let _ = writeln!(
@@ -65,7 +67,25 @@ pub(super) fn text(explanation: &Explanation, colour: bool) -> String {
         }
         None => {}
     }
+    beside(&mut text, answer, paint);
     text
+}
+
+/// What refuses it beside the policies.
+fn beside(text: &mut String, answer: &Answer, paint: Paint) {
+    if !answer.also_refused_by.is_empty() {
+        let lead = match answer.explanation.decision {
+            Verdict::Permit => "It is refused all the same:",
+            Verdict::Deny => "It is also refused by this:",
+        };
+        let _ = writeln!(text, "\n{}", paint.bad(lead));
+        for finding in &answer.also_refused_by {
+            let _ = writeln!(text, "  - {}", escaped(&finding.told));
+        }
+    }
+    if !answer.not_looked_at.is_empty() {
+        let _ = writeln!(text, "\nNot looked at: {}.", escaped(&answer.not_looked_at.join("; ")));
+    }
 }
 
 fn said(text: &mut String, said: &AuthorSaid, paint: Paint) {

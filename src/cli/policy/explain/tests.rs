@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cli::OutputFormat;
 use crate::cli::api::tests::{Reply, StandIn};
+use crate::explain::{By, Finding};
 use crate::federation::tests::tokens::{TestKey, jwks};
 
 #[derive(Debug, clap::Parser)]
@@ -43,6 +44,8 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
         &[&["--grant", "a", "--token-file", "t"], &WHO[..]].concat(),
         &["--grant", "a", "--token-file", "t", "--amr", "mfa"],
         &["--grant", "a", "--approver-group", "staff/leads"],
+        &["--grant", "a", "--elevation", "elv-01a204b4-7a5e-7994-8652-29cf5b8dd4ce"],
+        &["--grant", "a", "--broker", "https://b", "--elevation", "elv-1"],
     ] {
         assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
     }
@@ -163,9 +166,9 @@ async fn explained(
     folder: &Path,
     config: &str,
     more: &[&str],
-) -> anyhow::Result<(Explanation, Option<&'static str>)> {
+) -> anyhow::Result<(Answer, Option<&'static str>)> {
     let config = folder.join(config).display().to_string();
-    parse(&[&["--config", &config], more].concat()).unwrap().explanation().await
+    parse(&[&["--config", &config], more].concat()).unwrap().answer().await
 }
 
 #[tokio::test]
@@ -181,7 +184,7 @@ async fn a_token_is_believed_only_when_its_signature_holds_or_the_caller_says_so
         explained(folder.path(), config, &[&["--grant", "orders", "--token-file", &file], more].concat())
             .await
     };
-    let (explanation, note) = ask("tidegate.toml", "good", &[]).await.unwrap();
+    let (Answer { explanation, .. }, note) = ask("tidegate.toml", "good", &[]).await.unwrap();
     assert_eq!(explanation.principal, "cluster|system:serviceaccount:orders:api");
     assert_eq!(explanation.nearest.unwrap().changes[0].say, "ttl at most 15m");
     assert_eq!(note, None);
@@ -221,7 +224,7 @@ async fn facts_come_from_a_file_or_from_an_entry_of_the_log_that_has_some() {
         let answer =
             explained(folder.path(), "tidegate.toml", &["--facts", &file.display().to_string()]).await;
         match answer {
-            Ok((explanation, _)) => assert!(fits && explanation.decision == Verdict::Permit, "{text}"),
+            Ok((answer, _)) => assert!(fits && answer.explanation.decision == Verdict::Permit, "{text}"),
             Err(error) => assert!(!fits && format!("{error:#}").contains("facts"), "{text}: {error:#}"),
         }
     }
@@ -250,10 +253,10 @@ async fn a_running_broker_is_asked_with_the_callers_own_token() {
     let own = folder.path().join("own").display().to_string();
     let theirs = folder.path().join("theirs").display().to_string();
     let running = ["--broker", &stand_in.url, "--subject-token-file", &own];
-    let (answer, _) = parse(&[&line[..], &running].concat()).unwrap().explanation().await.unwrap();
+    let (answer, _) = parse(&[&line[..], &running].concat()).unwrap().answer().await.unwrap();
     assert_eq!(serde_json::to_value(&answer).unwrap(), serde_json::to_value(&local).unwrap());
     let by_token = [&["--grant", "orders", "--token-file", &theirs], &running[..]].concat();
-    parse(&by_token).unwrap().explanation().await.unwrap();
+    parse(&by_token).unwrap().answer().await.unwrap();
     let asked = stand_in.asked();
     assert_eq!(asked[0].line, "POST /v1/explain");
     assert_eq!(asked[0].header("authorization"), "Bearer own-token");
@@ -266,7 +269,7 @@ async fn an_answer_reads_from_top_to_bottom_and_its_exit_code_is_the_decision() 
     let (folder, _) = broker();
     let (denied, _) = explained(folder.path(), "tidegate.toml", &[&SHOP[..], &WHO].concat()).await.unwrap();
     let text = render::text(&denied, false);
-    let digest: String = denied.digest.to_string().chars().take(16).collect();
+    let digest: String = denied.explanation.digest.to_string().chars().take(16).collect();
     insta::assert_snapshot!(text.replace(&digest, "DIGEST"));
     assert!(render::text(&denied, true).contains("\u{1b}[31mdeny\u{1b}[0m"));
     let quiet = Output::new(OutputFormat::Json);
@@ -275,4 +278,23 @@ async fn an_answer_reads_from_top_to_bottom_and_its_exit_code_is_the_decision() 
     let (permitted, _) =
         explained(folder.path(), "tidegate.toml", &[&line[..], &WHO].concat()).await.unwrap();
     assert_eq!(print(&permitted, None, &quiet).unwrap(), ExitCode::SUCCESS);
+    assert!(serde_json::to_value(&permitted).unwrap().get("also_refused_by").is_none(), "nobody looked");
+}
+
+#[tokio::test]
+async fn what_policies_permit_and_a_lock_refuses_is_no_success() {
+    let (folder, _) = broker();
+    let line = ["--grant", "orders", "--namespace", "orders", "--service-account", "api", "--ttl", "5m"];
+    let (mut answer, _) =
+        explained(folder.path(), "tidegate.toml", &[&line[..], &WHO].concat()).await.unwrap();
+    let told = "lock `lck-1` on `all` is in force\u{1b}[2J".to_owned();
+    answer.also_refused_by = vec![Finding { by: By::Lock, told }];
+    answer.not_looked_at = vec!["rate limits".to_owned()];
+    let text = render::text(&answer, false);
+    assert!(
+        text.starts_with("permit\n") && text.contains("It is refused all the same:\n  - lock `lck-1`"),
+        "{text}"
+    );
+    assert!(text.ends_with("Not looked at: rate limits.\n") && !text.contains('\u{1b}'), "{text}");
+    assert_eq!(print(&answer, None, &Output::new(OutputFormat::Json)).unwrap(), crate::cli::failed());
 }
