@@ -29,3 +29,5 @@ mod shipped;
 mod solver;
 #[path = "proofs/teams.rs"]
 mod teams;
+#[path = "proofs/trust.rs"]
+mod trust;

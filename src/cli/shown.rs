@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::terminal::escaped;
 use crate::policy::lint::{Code, Finding, Level};
 
+/// Of a line that is shown. What is farther to the right nobody finds by a caret, and a formatter refuses to go very far.
+const MOST_COLUMNS: usize = 400;
+
 /// Something about a file.
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
@@ -111,8 +114,11 @@ impl Shown {
             let _ = write!(text, ": {}", escaped(&self.path));
         }
         let _ = write!(text, ": {}", escaped(&self.message));
-        if let (Some(line), Some(column), Some(excerpt)) = (self.line, self.column, &self.excerpt) {
-            let _ = write!(text, "\n{line:>6} | {}\n       | {:>column$}", escaped(excerpt), "^");
+        if let (Some(line), Some(column), Some(excerpt)) = (self.line, self.column, &self.excerpt)
+            && column <= MOST_COLUMNS
+        {
+            let excerpt: String = excerpt.chars().take(MOST_COLUMNS).collect();
+            let _ = write!(text, "\n{line:>6} | {}\n       | {:>column$}", escaped(&excerpt), "^");
         }
         if let Some(help) = &self.help {
             let _ = write!(text, "\n  help: {}", escaped(help));
@@ -129,4 +135,23 @@ pub(super) fn tame(line: &str) -> String {
 /// `1 fault`, `2 faults`
 pub(super) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_far_to_the_right_of_a_very_long_line_is_told_without_the_line() {
+        let long = "x".repeat(100_000);
+        let shown = |column| Shown {
+            line: Some(1),
+            column: Some(column),
+            excerpt: Some(long.clone()),
+            ..Shown::of_file(Path::new("a.cedar"), "is wrong".to_owned())
+        };
+        assert_eq!(shown(90_000).render(), "a.cedar:1:90000: is wrong");
+        let near = shown(3).render();
+        assert!(near.ends_with("|   ^") && near.len() < 1_000, "{near}");
+    }
 }

@@ -30,9 +30,6 @@ pub(super) struct Fit {
     pub(super) misfit: Option<Refusal>,
 }
 
-/// Lifetimes to try when policy refuses a longer one, from long to short.
-const STEPS: [u32; 9] = [43_200, 14_400, 3_600, 1_800, 900, 600, 300, 120, 60];
-
 pub(super) fn fit(attempt: Attempt<'_>, target: &Target) -> Fit {
     let (scopes, scope_fault) = scopes(attempt.request.scopes.as_ref(), target.scopes());
     let (ttl, ttl_fault) = lifetime(attempt, target);
@@ -41,14 +38,6 @@ pub(super) fn fit(attempt: Attempt<'_>, target: &Target) -> Fit {
     let policy_fault = attempt.request.narrowing.as_ref().and_then(|_| policy_misfit(&target.grant));
     let misfit = named_fault.or(type_fault).or(policy_fault).or(scope_fault).or(ttl_fault);
     Fit { ttl, scopes, misfit }
-}
-
-/// Standard lifetimes that are shorter than `ttl`, from long to short.
-pub(super) fn shorter_than(ttl: Lifetime) -> impl Iterator<Item = Lifetime> {
-    STEPS
-        .iter()
-        .filter(move |step| **step < ttl.seconds())
-        .filter_map(|step| Lifetime::from_seconds(i64::from(*step)).ok())
 }
 
 /// The subject token's end, where the profile says that a credential must not pass it.

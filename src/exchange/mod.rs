@@ -327,8 +327,7 @@ impl Exchange {
         let ask = |ttl| policy.decide_issue(&Asked { ttl, ..asked }.question(attempt));
         ask(fit.ttl).or_else(|denial| {
             let capped = policy.reads_ttl(&target.grant);
-            let shorter = fit::shorter_than(fit.ttl).filter(|_| capped);
-            let permit = shorter.into_iter().find_map(|ttl| ask(ttl).ok());
+            let permit = fit.ttl.shorter().filter(|_| capped).find_map(|ttl| ask(ttl).ok());
             permit.ok_or_else(|| Stop::Denied(Box::new(asked.denied(attempt, denial))))
         })
     }

@@ -24,7 +24,7 @@ pub struct Explainer {
     policy: Arc<PolicyEngine>,
     federation: Arc<Federation>,
     world: Arc<World>,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
 }
 
 /// There is no explanation.
@@ -53,7 +53,7 @@ impl Explainer {
         catalog: &Catalog,
     ) -> Self {
         let world = Arc::new(world(federation.settings(), catalog));
-        Self { breakglass, policy, federation, world, slots: Semaphore::new(AT_ONCE) }
+        Self { breakglass, policy, federation, world, slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Why would the request that `described` tells of be permitted, or not?
@@ -64,13 +64,9 @@ impl Explainer {
         let grant = self.breakglass.may_explain(caller, &described.grant).await?;
         let (principal, auth) = self.asked_by(caller, &described).await?;
         let facts = described.facts(&grant, principal, auth, caller.at).map_err(ExplainError::of)?;
-        let unavailable = |error: &dyn std::fmt::Display| ExplainError::Unavailable(error.to_string());
-        let _slot = self.slots.acquire().await.map_err(|error| unavailable(&error))?;
         let (sets, world) = (self.policy.sets(), Arc::clone(&self.world));
-        let explained = tokio::task::spawn_blocking(move || explain_about(&sets, &world, &facts)).await;
-        explained
-            .map_err(|error| unavailable(&error))?
-            .map_err(|error| ExplainError::Question(error.to_string()))
+        let explained = in_turn(&self.slots, move || explain_about(&sets, &world, &facts)).await?;
+        explained.map_err(|error| ExplainError::Question(error.to_string()))
     }
 
     /// The one who is described, or whose token it is. Nothing claims the token: its owner may still exchange it.
@@ -116,5 +112,45 @@ impl Explainer {
 impl ExplainError {
     fn of(error: DescribeError) -> Self {
         Self::Question(error.0)
+    }
+}
+
+/// The work has its slot until it is done: whoever asks and goes away, again and again, does not start more of it.
+async fn in_turn<T: Send + 'static>(
+    slots: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ExplainError> {
+    let unavailable = |error: &dyn std::fmt::Display| ExplainError::Unavailable(error.to_string());
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(|error| unavailable(&error))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        work()
+    });
+    done.await.map_err(|error| unavailable(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_and_goes_away_starts_no_more_work_than_there_are_slots() {
+        let slots = Arc::new(Semaphore::new(1));
+        let (started, go) = (Arc::new(tokio::sync::Notify::new()), mpsc::channel::<()>());
+        let (tell, (end, ended)) = (Arc::clone(&started), go);
+        let asked = in_turn(&slots, move || {
+            tell.notify_one();
+            ended.recv()
+        });
+        tokio::select! {
+            _ = asked => panic!("it waits"),
+            () = started.notified() => {}
+        }
+        // Nobody waits for it any more, and it goes on.
+        assert_eq!(slots.available_permits(), 0);
+        end.send(()).unwrap();
+        let _next = slots.acquire().await.unwrap();
     }
 }

@@ -46,6 +46,9 @@ impl LifetimeCaps {
     }
 }
 
+/// Lifetimes to try when policy refuses a longer one, from long to short.
+const STEPS: [u32; 9] = [43_200, 14_400, 3_600, 1_800, 900, 600, 300, 120, 60];
+
 impl Lifetime {
     /// Seven days: longer is no short-lived credential, whatever the configuration says.
     pub const LONGEST: Self = Self(604_800);
@@ -56,6 +59,12 @@ impl Lifetime {
             Ok(whole) if (1..=Self::LONGEST.0).contains(&whole) => Ok(Self(whole)),
             _ => Err(AskError::OutOfRange),
         }
+    }
+
+    /// The standard lifetimes that are shorter, from long to short: what an exchange asks policy for when it may not have this
+    /// one.
+    pub fn shorter(self) -> impl Iterator<Item = Self> {
+        STEPS.into_iter().filter(move |step| *step < self.0).map(Self)
     }
 
     /// Seconds.
@@ -100,6 +109,13 @@ mod tests {
             assert_eq!(Lifetime::from_seconds(bad), Err(AskError::OutOfRange), "{bad}");
         }
         assert_eq!(Lifetime::from_seconds(604_800), Ok(Lifetime::LONGEST));
+    }
+
+    #[test]
+    fn shorter_lifetimes_are_tried_from_long_to_short() {
+        let tried: Vec<_> = seconds(900).shorter().map(Lifetime::seconds).collect();
+        assert_eq!(tried, [600, 300, 120, 60]);
+        assert_eq!(seconds(60).shorter().count(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validato
 use miette::Diagnostic;
 
 use super::decision::{Author, PolicyRef};
+use super::depth::too_deep;
 use super::fault::{Fault, LoadError};
 use super::reads::Reads;
 use super::source::{SourceFile, Sources};
@@ -38,8 +39,16 @@ pub struct Place {
 /// Somebody who writes `@ttl("15m")` believes in a limit that would not be there.
 const ANNOTATIONS: [&str; 2] = ["id", "doc"];
 
+/// Of both authors. Each takes kilobytes of memory, and its time at each load.
+const MOST_POLICIES: usize = 25_000;
+
+/// Told of one file. Each takes a look at the file from its beginning: of very many nobody would read more, and the broker
+/// would look for minutes.
+const MOST_FAULTS: usize = 100;
+
 /// Parses and strictly validates every file.
 pub(super) fn load(sources: &Sources, schema: &Schema) -> Result<Vec<LoadedPolicy>, LoadError> {
+    check_number(sources)?;
     let validator = Validator::new(schema.clone());
     let mut faults = Vec::new();
     let mut loaded = Vec::new();
@@ -51,6 +60,23 @@ pub(super) fn load(sources: &Sources, schema: &Schema) -> Result<Vec<LoadedPolic
     }
     faults.extend(sources.authors.iter().filter_map(|author| check_not_empty(*author, &loaded)));
     LoadError::check(faults).map(|()| loaded)
+}
+
+/// Before anything is parsed, because what was parsed takes many times the memory of its text. Each policy ends with a `;`, and
+/// few texts have others.
+fn check_number(sources: &Sources) -> Result<(), LoadError> {
+    let mut count = 0;
+    for file in &sources.files {
+        count += file.text.matches(';').count();
+        if count > MOST_POLICIES {
+            return Err(Fault::of_file(
+                file.path(),
+                format!("with it there are over {MOST_POLICIES} policies"),
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// A set without a policy permits nothing: whoever has one made a mistake, and would look for it elsewhere.
@@ -67,14 +93,21 @@ fn check_not_empty(author: Author, loaded: &[LoadedPolicy]) -> Option<Fault> {
 
 /// The file's policies in the order of the file; `None` when it does not parse.
 pub(super) fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<LoadedPolicy>> {
+    if let Some(offset) = too_deep(&file.text) {
+        let advice = "is nested too deeply here: compare with a set, or write several policies";
+        faults.push(Fault::at(&file.path(), &file.text, offset, advice));
+        return None;
+    }
     let set = match file.text.parse::<PolicySet>() {
         Ok(set) => set,
         Err(errors) => {
-            faults.extend(errors.iter().map(|error| Fault::of_diagnostic(&file.path(), &file.text, error)));
+            let told = errors.iter().take(MOST_FAULTS);
+            faults.extend(told.map(|error| Fault::of_diagnostic(&file.path(), &file.text, error)));
             return None;
         }
     };
-    faults.extend(set.templates().map(|_| {
+    let most = faults.len() + MOST_FAULTS;
+    faults.extend(set.templates().take(MOST_FAULTS).map(|_| {
         let advice =
             "has a template (`?principal` or `?resource`); nothing would ever fill it: write the policy out";
         Fault::of_file(file.path(), advice)
@@ -86,9 +119,11 @@ pub(super) fn parse(file: &SourceFile, faults: &mut Vec<Fault>) -> Option<Vec<Lo
     let (mut line, mut counted) = (1, 0);
     let named = policies.into_iter().zip(1_usize..).map(|((offset, policy), ordinal)| {
         let at = |message: String| Fault::at(&file.path(), &file.text, offset, message);
-        faults.extend(check_annotations(policy).map(at));
+        if faults.len() < most {
+            faults.extend(check_annotations(policy).map(at));
+        }
         let name = policy.annotation("id").map_or_else(|| ordinal.to_string(), ToOwned::to_owned);
-        if !taken.insert(name.clone()) {
+        if !taken.insert(name.clone()) && faults.len() < most {
             faults.push(at(format!("two policies of this file are called `{name}`")));
         }
         let name = PolicyRef::new(file.author, &file.name, &name);
@@ -136,6 +171,6 @@ pub(super) fn validate(
     };
     let result = validator.validate(&set, ValidationMode::Strict);
     let fault = |diagnostic: &dyn Diagnostic| Fault::of_diagnostic(&file.path(), &file.text, diagnostic);
-    faults.extend(result.validation_errors().map(|error| fault(error)));
-    faults.extend(result.validation_warnings().map(|warning| fault(warning)));
+    faults.extend(result.validation_errors().take(MOST_FAULTS).map(|error| fault(error)));
+    faults.extend(result.validation_warnings().take(MOST_FAULTS).map(|warning| fault(warning)));
 }

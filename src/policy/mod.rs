@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod cases;
 mod context;
 mod decision;
+mod depth;
 mod engine;
 mod entities;
 pub mod explain;

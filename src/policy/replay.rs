@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::decision::{Denial, PolicyDigest};
-use super::facts::Facts;
+use super::decision::{Decided, Denial, PolicyDigest};
+use super::facts::{Asked, Facts, lifetime};
+use super::reads::Part;
+use super::schema::Action;
 use super::sets::PolicySets;
 use super::shadow::DifferenceKind;
 use crate::clock::Moment;
@@ -107,6 +109,9 @@ impl<'a> Replay<'a> {
     pub fn take(&mut self, recorded: &Recorded) {
         let Some(first) = recorded.questions.first() else { return self.not_recorded("no_facts") };
         let today = self.ask(&recorded.questions);
+        let shorter =
+            if recorded.allowed || today.allowed { None } else { self.ask_shorter(&recorded.questions) };
+        let today = shorter.unwrap_or(today);
         let same = are_the_same(&recorded.decided_by, &today.decided_by);
         let kind = DifferenceKind::between(recorded.allowed, today.allowed, same);
         let grant = match recorded.questions.as_slice() {
@@ -159,6 +164,22 @@ impl<'a> Replay<'a> {
         Today { allowed: true, decided_by: names.into_iter().collect(), reason: None }
     }
 
+    /// An exchange that may not have the lifetime that it asked for asks for shorter ones, and its refusal says that it may have
+    /// none of them. Whoever would get a shorter one today is newly allowed.
+    fn ask_shorter(&self, questions: &[Facts]) -> Option<Today> {
+        let [Facts { grant, asked: Asked::Issue { ttl, .. }, .. }] = questions else { return None };
+        let grant = grant.to_grant().ok()?;
+        let candidates = self.sets.candidates(Action::Issue, &grant).ok()?;
+        let asked_for = lifetime(*ttl).ok().filter(|_| candidates.reads.has(Part::Ttl))?;
+        asked_for.shorter().find_map(|shorter| {
+            let mut question = questions.first()?.clone();
+            if let Asked::Issue { ttl, .. } = &mut question.asked {
+                *ttl = shorter.duration();
+            }
+            self.sets.decide(&question).ok().map(|decided| Today::permitted(&decided))
+        })
+    }
+
     fn count(&mut self, grant: &str, principal: &str, kind: Option<DifferenceKind>) {
         self.report.total.count(kind);
         for (tallies, name) in
@@ -173,6 +194,11 @@ impl<'a> Replay<'a> {
 }
 
 impl Today {
+    fn permitted(decided: &Decided) -> Self {
+        let decided_by = decided.decided_by().iter().map(ToString::to_string).collect();
+        Self { allowed: true, decided_by, reason: None }
+    }
+
     fn denied(denial: &Denial) -> Self {
         let decided_by = denial.decided_by.iter().map(ToString::to_string).collect();
         Self { allowed: false, decided_by, reason: Some(denial.reason.to_string()) }

@@ -11,6 +11,7 @@ pub use shadow::{Candidate, Shadow, ShadowServices};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::bundle::BundleIdentity;
 use super::{LoadError, PolicyDigest, PolicyEngine, PolicyTexts};
 use crate::audit::{AuditLog, Effect, Event, NewPolicySet, Overtaken, RecordError, Submission};
 use crate::clock::Clock;
@@ -173,7 +174,7 @@ impl Policies {
                 return Ok(Folder::Same);
             }
             let known = self.services.store.policy_set(folder.digest()).await?.is_some();
-            if known && !on_purpose {
+            if !on_purpose && (known || self.has_older_bundle(folder, in_force).await?) {
                 self.catch_up(in_force).await?;
                 return Ok(Folder::Superseded(folder.digest()));
             }
@@ -183,6 +184,24 @@ impl Policies {
             }
         }
         Err(RecordError::Overtaken(Overtaken::Policy).into())
+    }
+
+    /// Is its bundle an older version of the one that decides? Then it does not count, although nobody decided by this folder
+    /// yet: the customer's part may be new on a machine that came back with an old pin.
+    async fn has_older_bundle(
+        &self,
+        folder: &PolicyTexts,
+        in_force: Option<PolicyDigest>,
+    ) -> Result<bool, PoliciesError> {
+        let (Some(BundleIdentity { name, version, .. }), Some(digest)) = (folder.origin()?.bundle, in_force)
+        else {
+            return Ok(false);
+        };
+        let Some(text) = self.services.store.policy_set(digest).await? else { return Ok(false) };
+        let origin = self.apart(move |_| PolicyTexts::read(digest, text)?.origin()).await;
+        // What cannot be read here keeps nobody from publishing what can.
+        let bundle = origin.ok().and_then(|origin| origin.bundle);
+        Ok(bundle.is_some_and(|theirs| theirs.name == name && theirs.version > version))
     }
 
     async fn publish(&self, folder: &PolicyTexts, from: Option<PolicyDigest>) -> Result<(), PoliciesError> {

@@ -175,7 +175,11 @@ pub(super) fn is_about_teams(condition: &Expr) -> bool {
 /// A broker puts the caller, the grant, the elevation and its requester before Cedar, and no other entity: what a policy
 /// reads of one that it names itself is not there. The solver would think that it is.
 pub(super) fn check_readable(policy: &LoadedPolicy) -> Result<(), Doubt> {
-    let is_name = |node: &Expr| matches!(node.expr_kind(), ExprKind::Lit(_));
+    // Also one that is found on the way, as in `(if … then Tidegate::Person::"x" else principal).email`.
+    let is_name = |node: &Expr| {
+        let is_entity = |part: &Expr| matches!(part.expr_kind(), ExprKind::Lit(Literal::EntityUID(_)));
+        node.subexpressions().any(is_entity)
+    };
     let condition = policy.policy.as_ref().condition();
     let reads_of_a_name = condition.subexpressions().any(|node| match node.expr_kind() {
         ExprKind::GetAttr { expr, .. }

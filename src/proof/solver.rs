@@ -1,5 +1,6 @@
 //! The SMT solver: a program of its own that is found, started, bounded and replaced when it fails. It is told formulas and
-//! nothing else; what it answers is believed only where it says that there is no example.
+//! nothing else; what it answers is believed only where it says that there is no example, and of a process that found one where
+//! one is.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,9 +12,10 @@ use cedar_policy_symcc::solver::LocalSolver;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledSchema, Env};
 use tokio::process::Command;
 
-use super::formula::Doubt;
+use super::formula::{Doubt, parse};
 use super::shape::Shape;
-use crate::policy::SCHEMA_TEXT;
+use crate::policy::facts::PrincipalKind;
+use crate::policy::{Action, SCHEMA_TEXT};
 
 /// A solver that does not even answer this fast is none.
 const PROBE: Duration = Duration::from_secs(20);
@@ -122,7 +124,7 @@ impl Solver {
     ) -> Result<Found, Doubt> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => self.fresh()?,
+            None => self.tried().await?,
         };
         let answer = tokio::time::timeout(self.limit + GRACE, put(&mut session)).await;
         match answer {
@@ -135,6 +137,25 @@ impl Solver {
                 "the solver gave up, perhaps after its {} s: allow more with `--timeout`",
                 self.limit.as_secs()
             ))),
+            Ok(Err(error)) => Err(doubt(&error)),
+            Err(_) => Err(Doubt("the solver did not answer in time and was ended".to_owned())),
+        }
+    }
+
+    /// A process that was started just now, after a question whose answer is known: one that finds no example for that would
+    /// "prove" whatever it is asked about.
+    async fn tried(&self) -> Result<CedarSymCompiler<LocalSolver>, Doubt> {
+        let mut session = self.fresh()?;
+        let shape = Shape { action: Action::Issue, principal: PrincipalKind::Workload };
+        let condition = |text: &str| self.compiled(shape, parse(text)?);
+        let one = condition("context.ttl == duration(\"61s\")")?;
+        let other = condition("context.ttl >= duration(\"60s\")")?;
+        let asked = session.check_matches_disjoint_with_counterexample_opt(&one, &other);
+        match tokio::time::timeout(self.limit + GRACE, asked).await {
+            Ok(Ok(Some(_))) => Ok(session),
+            Ok(Ok(None)) => Err(Doubt(
+                "the solver says that there is no example where there are some: it is broken".to_owned(),
+            )),
             Ok(Err(error)) => Err(doubt(&error)),
             Err(_) => Err(Doubt("the solver did not answer in time and was ended".to_owned())),
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::super::terminal::escaped;
 use super::super::{Output, failed};
 use super::place::{HALF, PlaceArgs};
 use super::solver::{SolverArgs, world};
@@ -77,7 +78,7 @@ impl Args {
         output.json(report)?;
         let width = report.verdicts.iter().map(|verdict| verdict.id.len()).max().unwrap_or(0);
         for Verdict { id, doc, answer, .. } in &report.verdicts {
-            let row = |word: &str| output.line(format!("{word:<8}  {id:<width$}  {doc}"));
+            let row = |word: &str| output.line(row_of(word, id, width, doc));
             match answer {
                 Answer::Proved { held_by, about_nothing } => {
                     row("proved")?;
@@ -96,7 +97,7 @@ impl Args {
                 }
                 Answer::Unknown { why } => {
                     row("UNKNOWN")?;
-                    output.line(format!("    {why}"))?;
+                    output.line(format!("    {}", escaped(why)))?;
                 }
             }
         }
@@ -127,4 +128,20 @@ fn print_assumptions(
     }
     output.json(&all)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an invariant says of itself is its author's: nothing in it may look like another answer.
+fn row_of(word: &str, id: &str, width: usize, doc: &str) -> String {
+    format!("{word:<8}  {id:<width$}  {}", escaped(doc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_invariant_are_one_line() {
+        let row = row_of("REFUTED", "x", 3, "never\nproved    y    everything\u{1b}[1A");
+        assert_eq!(row, "REFUTED   x    never\\nproved    y    everything\\u{1b}[1A");
+    }
 }

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{LockBook, LockError};
-use crate::audit::{DecisionRecord, FactsRecord, PolicyRecord};
+use crate::audit::{DecisionRecord, FactsRecord};
 use crate::grants::Grant;
 use crate::locks::{Lock, LockTarget};
 use crate::people::Caller;
-use crate::policy::service::record;
-use crate::policy::{Denial, Facts, PersonQuestion, PolicyDigests, PolicyRef, Wish};
-
-/// Deciding policies that one entry names. Another thousand of them would keep a freeze out of the log.
-const MOST_NAMES: usize = 100;
+use crate::policy::service::record::policy_record;
+use crate::policy::{Denial, Facts, PersonQuestion, Wish};
 
 /// Not permitted: what the caller is told and what the record says.
 #[derive(Debug)]
@@ -131,7 +128,7 @@ impl Refused {
 }
 
 fn denied(denial: &Denial, facts: &Facts) -> Box<Refused> {
-    let policy = policy_record(*denial.digests, &denial.decided_by.iter().cloned().collect());
+    let policy = policy_record(*denial.digests, &denial.decided_by);
     let decision = DecisionRecord { policy, facts: FactsRecord::of(facts) };
     forbidden("policy_denied", denial.reason.to_string(), Some(decision))
 }
@@ -143,14 +140,4 @@ fn forbidden(code: &'static str, detail: String, decision: Option<DecisionRecord
     };
     let told = LockError::Forbidden { code, told: told.to_owned() };
     Box::new(Refused { told, reason: code, detail, decision })
-}
-
-/// Cut after the first names.
-fn policy_record(digests: PolicyDigests, names: &BTreeSet<PolicyRef>) -> PolicyRecord {
-    let more = names.len().saturating_sub(MOST_NAMES);
-    let mut record = record::policy_record(digests, names.iter().take(MOST_NAMES));
-    if more > 0 {
-        record.decided_by.push(format!("and {more} more"));
-    }
-    record
 }

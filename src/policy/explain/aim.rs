@@ -118,18 +118,21 @@ fn since(scene: &Scene, later: &Expr, earlier: &Expr, goal: &Goal, wanted: i64) 
 /// The next moment with that time of day.
 fn time_of_day(scene: &Scene, moment: &Expr, goal: &Goal, wanted: i64) -> Vec<Targets> {
     let Some(now) = millis(scene, moment).filter(|_| (0..DAY).contains(&wanted)) else { return Vec::new() };
-    let today = now - now.rem_euclid(DAY) + wanted;
-    let next = if today < now { today + DAY } else { today };
-    aims(scene, moment, &Goal::Exactly(Value::Time(next)))
-        .into_iter()
-        .chain(matches!(goal, Goal::AtMost(_)).then(|| midnight(moment, now)).flatten())
-        .collect()
+    let today = day_of(now).and_then(|day| day.checked_add(wanted));
+    let next = today.and_then(|today| if today < now { today.checked_add(DAY) } else { Some(today) });
+    let next = next.map_or_else(Vec::new, |next| aims(scene, moment, &Goal::Exactly(Value::Time(next))));
+    next.into_iter().chain(matches!(goal, Goal::AtMost(_)).then(|| midnight(moment, now)).flatten()).collect()
 }
 
 /// Early enough in the day is also its first moment.
 fn midnight(moment: &Expr, now: i64) -> Option<Targets> {
-    let next = now - now.rem_euclid(DAY) + DAY;
+    let next = day_of(now)?.checked_add(DAY)?;
     Place::of(moment).map(|place| vec![(place, To::Is(Value::Time(next)))])
+}
+
+/// Its first moment. A policy may reckon with any date, also with one that has none before or after it.
+fn day_of(now: i64) -> Option<i64> {
+    now.checked_sub(now.rem_euclid(DAY))
 }
 
 fn millis(scene: &Scene, expression: &Expr) -> Option<i64> {

@@ -2,10 +2,10 @@
 //! to another answer.
 
 use cedar_policy::{Effect, Policy};
-use cedar_policy_core::ast::Expr;
+use cedar_policy_core::ast::{Expr, ExprKind, Var};
 
 use super::change::{Ways, both, done, either};
-use super::parts::ways;
+use super::parts::{pieces, ways};
 use super::rules::{Rule, standing};
 use super::scene::Scene;
 use crate::policy::facts::FactsError;
@@ -55,6 +55,9 @@ impl<'a> Judge<'a> {
             .filter_map(|(id, name)| Some(Judged::new(name, candidates.set.policy(id)?, &scene)))
             .collect();
         judged.sort_by(|one, other| one.name.cmp(&other.name));
+        if !self.beyond {
+            judged.retain(|judged| !judged.is_about_another_grant(&scene));
+        }
         let mut look = Look {
             judge: self,
             verdict: self.sets.decide(facts),
@@ -131,7 +134,37 @@ impl Judged {
         Self { name: name.clone(), policy: policy.clone(), whole, holds }
     }
 
+    /// Does it not hold because of the grant alone? The index leaves policies whose conditions, and not their scopes, say which
+    /// grant they are about: all that are about elevations.
+    fn is_about_another_grant(&self, scene: &Scene) -> bool {
+        let unmet = |piece: &super::parts::Piece<'_>| scene.truth(piece.expression) == Some(!piece.want);
+        self.holds == Some(false)
+            && pieces(&self.whole, true)
+                .iter()
+                .any(|piece| reads_only_the_grant(piece.expression) && unmet(piece))
+    }
+
     pub(super) fn is_permit_of(&self, author: Author) -> bool {
         self.policy.effect() == Effect::Permit && self.name.author() == author
     }
+}
+
+/// `resource`, or `resource.grant` of an elevation, and nothing else of the request.
+fn reads_only_the_grant(expression: &Expr) -> bool {
+    let (mut resources, mut others, mut of_elevations, mut grants) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let is_resource = |of: &Expr| matches!(of.expr_kind(), ExprKind::Var(Var::Resource));
+    for node in expression.subexpressions() {
+        match node.expr_kind() {
+            ExprKind::Var(Var::Resource) => resources += 1,
+            ExprKind::Var(_) => others += 1,
+            ExprKind::GetAttr { expr, attr } if is_resource(expr) => match attr.as_str() {
+                "grant" => grants += 1,
+                "requester" | "duration" | "reason" | "ticket" => of_elevations += 1,
+                _ => {}
+            },
+            ExprKind::HasAttr { expr, attr } if is_resource(expr) && attr == "ticket" => of_elevations += 1,
+            _ => {}
+        }
+    }
+    resources > 0 && others == 0 && of_elevations == 0 && (grants == 0 || grants == resources)
 }

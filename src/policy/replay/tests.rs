@@ -120,6 +120,37 @@ fn of_several_questions_each_must_still_be_answered_with_yes() {
     assert_eq!((report.changes.len(), report.changes[0].index), (1, 0));
 }
 
+/// An exchange asks for less before it says no, and so does a replay: else policies that permit a quarter of an hour would be
+/// told to permit nothing to whoever asked for an hour.
+#[test]
+fn who_would_get_a_shorter_lifetime_today_is_newly_allowed() {
+    let hour: Facts = serde_json::from_value(json!({
+        "at": "2026-11-22T16:00:00Z",
+        "principal": { "kind": "workload", "issuer": "ci", "subject": "job" },
+        "grant": { "name": "a", "kind": "jwt", "break_glass": false },
+        "auth": { "issued_at": "2026-11-22T15:59:00Z" },
+        "asked": { "action": "issue", "ttl": "1h" },
+    }))
+    .unwrap();
+    let before = sets("permit(principal, action, resource) when { principal.subject == \"ann\" };");
+    let refused = recorded(3, &before, vec![hour.clone()]);
+    let capped = |cap: &str| {
+        let text = "@id(\"capped\") permit(principal, action == Tidegate::Action::\"issue\", resource) when";
+        sets(&format!("{text} {{ context.ttl <= duration(\"{cap}\") }};"))
+    };
+    let kinds = |after: &PolicySets, recorded: &Recorded| {
+        let mut replay = Replay::new(after);
+        replay.take(recorded);
+        let changes = replay.finish().changes;
+        changes.into_iter().map(|change| (change.kind.as_str(), change.after.join(" "))).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&capped("15m"), &refused), [("newly_allowed", "customer/a.cedar#capped".to_owned())]);
+    assert!(kinds(&capped("59s"), &refused).is_empty(), "an exchange asks for no less than a minute");
+    // Who had the hour loses it.
+    let had = recorded(4, &sets("permit(principal, action, resource);"), vec![hour]);
+    assert_eq!(kinds(&capped("15m"), &had)[0].0, "newly_denied");
+}
+
 #[test]
 fn a_list_of_names_that_was_cut_is_compared_as_far_as_it_goes() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();

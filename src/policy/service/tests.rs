@@ -8,6 +8,8 @@ use super::*;
 use crate::audit::tests::Bench;
 use crate::entropy::SystemEntropy;
 use crate::grants::Catalog;
+use crate::keys::note::NoteSigner;
+use crate::policy::bundle::{Bundle, Contents, Pin, Pinned};
 use crate::policy::tests::grant;
 use crate::policy::{Origin, PolicyDigests, Settings};
 
@@ -34,11 +36,17 @@ impl Cluster {
 
     /// Not started yet.
     async fn replica(&self, text: &str, shared: bool) -> Replica {
+        self.with_bundle(text, shared, None).await
+    }
+
+    /// The same with a version of a vendor's bundle.
+    async fn with_bundle(&self, text: &str, shared: bool, version: Option<u64>) -> Replica {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("customer")).unwrap();
         write(&folder, text);
         let catalog = Catalog::new(vec![grant("a", &[], &[], false)]).unwrap();
-        let settings = Settings::of_folder(folder.path().to_owned());
+        let vendor = version.map(|version| pinned(&folder, version));
+        let settings = Settings { vendor, ..Settings::of_folder(folder.path().to_owned()) };
         let services = Services {
             engine: Arc::new(PolicyEngine::load(&settings, &catalog).unwrap()),
             store: Arc::clone(&self.store),
@@ -85,6 +93,19 @@ fn write(folder: &TempDir, text: &str) {
     fs::write(folder.path().join("customer/a.cedar"), text).unwrap();
 }
 
+fn pinned(folder: &TempDir, version: u64) -> Pin {
+    let signer = NoteSigner::from_seed("vendor.example/policies", &[1; 32]).unwrap().0;
+    let sent = folder.path().join("tests");
+    fs::create_dir_all(sent.join("vendor")).unwrap();
+    fs::write(sent.join("vendor/a.cedar"), ONE).unwrap();
+    let (contents, file) = (Contents::read(&sent, false).unwrap(), sent.join("acme.bundle"));
+    let (name, number) = ("acme".parse().unwrap(), version.try_into().unwrap());
+    let bytes = Bundle::make(name, number, "0.0.1".parse().unwrap(), &contents, &[&signer]).unwrap();
+    fs::write(&file, bytes).unwrap();
+    let key = Pinned::Value(signer.verifier_key().parse().unwrap());
+    Pin { file, key, version: Pinned::Value(version.to_string().parse().unwrap()) }
+}
+
 fn loaded(both: PolicyDigest) -> Event {
     let digests = PolicyDigests { both, customer: both, vendor: None };
     record::loaded_event(&Origin { digests, entities: None, bundle: None })
@@ -116,6 +137,24 @@ async fn a_machine_that_comes_back_with_an_old_folder_does_not_roll_policies_bac
     assert_eq!(back.edit(TWO, false).await.unwrap(), Folder::Superseded(newest));
     assert_eq!(back.digest(), one.digest());
     assert_eq!(back.edit(THREE, false).await.unwrap(), Folder::Same);
+}
+
+/// The customer's part is new there, so nobody ever decided by that folder: the vendor's part would go back for everybody.
+#[tokio::test]
+async fn a_machine_with_an_old_pin_does_not_bring_an_older_bundle_back() {
+    let cluster = Cluster::new().await;
+    let newer = cluster.with_bundle(ONE, true, Some(8)).await;
+    newer.policies.start().await.unwrap();
+    let back = cluster.with_bundle(TWO, true, Some(7)).await;
+    let old = back.digest();
+    assert_eq!(back.policies.start().await.unwrap(), Folder::Superseded(old));
+    assert_eq!((back.digest(), cluster.in_force().await), (newer.digest(), Some(newer.digest())));
+    assert!(matches!(back.edit(THREE, false).await.unwrap(), Folder::Superseded(_)));
+    assert_eq!(cluster.in_force().await, Some(newer.digest()));
+    // An operator can go back, and then forth again.
+    assert!(matches!(back.edit(THREE, true).await.unwrap(), Folder::Loaded(_)));
+    cluster.hear(&newer).await.unwrap();
+    assert!(matches!(newer.edit(TWO, false).await.unwrap(), Folder::Loaded(_)));
 }
 
 #[tokio::test]

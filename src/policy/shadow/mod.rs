@@ -18,7 +18,7 @@ pub(super) use seen::Seen;
 use super::decision::{Decided, Denial, Permit};
 use super::facts::Facts;
 use super::question::{IssueQuestion, PersonQuestion};
-use seen::Question;
+use seen::{Issue, Question};
 
 /// Decisions that may wait to be made again. More means that the processors have something better to do.
 const QUEUE: usize = 1_024;
@@ -42,9 +42,10 @@ impl Watcher {
         (Self(queue), seen)
     }
 
-    pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>) {
+    /// `is_last`: it is no, and no shorter lifetime is asked for.
+    pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>, is_last: bool) {
         self.see(|| Seen {
-            question: Question::Issue(Box::new(question.into())),
+            question: Question::Issue(Box::new(Issue { asked: question.into(), is_last })),
             live: Verdict::of_permit(answer),
         });
     }

@@ -1,9 +1,10 @@
 //! A decision that was made, taken along to be made again.
 
 use super::Verdict;
+use crate::policy::decision::{Denial, Permit};
 use crate::policy::engine::PolicyEngine;
 use crate::policy::facts::Facts;
-use crate::policy::question::OwnedIssue;
+use crate::policy::question::{IssueQuestion, OwnedIssue};
 
 /// What was asked, and what was answered.
 #[derive(Clone, Debug)]
@@ -14,15 +15,35 @@ pub(in crate::policy) struct Seen {
 
 #[derive(Clone, Debug)]
 pub(super) enum Question {
-    Issue(Box<OwnedIssue>),
+    Issue(Box<Issue>),
     Person(Box<Facts>),
+}
+
+/// A question about a credential.
+#[derive(Clone, Debug)]
+pub(super) struct Issue {
+    pub(super) asked: OwnedIssue,
+    /// It was refused, and the exchange asks for no shorter lifetime because the live policies look at none.
+    pub(super) is_last: bool,
+}
+
+impl Issue {
+    /// As an exchange would ask. Where the live policies were asked for shorter lifetimes, too, each of them is seen by itself.
+    fn put_to(&self, candidate: &PolicyEngine) -> Result<Permit, Denial> {
+        let asked = self.asked.question();
+        let ask = |ttl| candidate.decide_issue(&IssueQuestion { ttl, ..asked });
+        ask(asked.ttl).or_else(|denial| {
+            let would_go_on = self.is_last && candidate.reads_ttl(asked.grant);
+            asked.ttl.shorter().filter(|_| would_go_on).find_map(|ttl| ask(ttl).ok()).ok_or(denial)
+        })
+    }
 }
 
 impl Seen {
     /// What `candidate` says to it.
     pub(in crate::policy) fn put_to(&self, candidate: &PolicyEngine) -> Verdict {
         match &self.question {
-            Question::Issue(issue) => Verdict::of_permit(&candidate.decide_issue(&issue.question())),
+            Question::Issue(issue) => Verdict::of_permit(&issue.put_to(candidate)),
             Question::Person(facts) => Verdict::of_decided(&candidate.sets().decide(facts)),
         }
     }
@@ -30,7 +51,7 @@ impl Seen {
     /// As it is recorded.
     pub(in crate::policy) fn facts(&self) -> Facts {
         match &self.question {
-            Question::Issue(issue) => Facts::of_issue(&issue.question()),
+            Question::Issue(issue) => Facts::of_issue(&issue.asked.question()),
             Question::Person(facts) => Facts::clone(facts),
         }
     }
@@ -46,7 +67,7 @@ impl Seen {
     /// The grant that it is about in the end.
     pub(in crate::policy) fn grant(&self) -> &str {
         match &self.question {
-            Question::Issue(issue) => issue.grant.name.as_str(),
+            Question::Issue(issue) => issue.asked.grant.name.as_str(),
             Question::Person(facts) => facts.grant.name.as_str(),
         }
     }

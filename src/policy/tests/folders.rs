@@ -28,6 +28,37 @@ fn every_fault_of_every_file_is_told_at_once() {
     }
 }
 
+/// A vendor's bundle, or a folder on trial, must not be able to end the broker.
+#[test]
+fn what_would_take_a_whole_stack_is_refused_before_it_is_parsed() {
+    let deep = format!(
+        "{ALLOW}\nforbid(principal, action, resource) when {{ {}true{} }};",
+        "(".repeat(100_000),
+        ")".repeat(100_000)
+    );
+    let text = refusal(&[("customer/a.cedar", ALLOW), ("vendor/b.cedar", &deep)]);
+    assert!(text.contains("vendor/b.cedar:2:") && text.contains("nested too deeply"), "{text}");
+}
+
+#[test]
+fn of_very_many_faults_of_a_file_the_first_are_told() {
+    for fault in [
+        "@ttl(\"15m\") permit(principal, action, resource);",
+        "permit(principal, action, resource) when { principal.nmae == 1 };",
+    ] {
+        let text = refusal(&[("customer/a.cedar", &fault.repeat(300))]);
+        let told = text.lines().count() - 1;
+        assert!((1..=200).contains(&told), "{told}");
+    }
+}
+
+#[test]
+fn more_policies_than_anybody_has_are_refused_before_they_are_parsed() {
+    let text =
+        refusal(&[("customer/a.cedar", &ALLOW.repeat(20_000)), ("vendor/a.cedar", &ALLOW.repeat(20_000))]);
+    assert!(text.contains("vendor/a.cedar: with it there are over 25000 policies"), "{text}");
+}
+
 #[test]
 fn a_policy_that_can_never_apply_is_refused() {
     let never = "forbid(principal, action == Tidegate::Action::\"issue\", resource is Tidegate::Elevation);";

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::cli::Output;
+use crate::cli::terminal::escaped;
 use crate::policy::replay::{Change, Report, Tally};
 
 /// Names in one table of the summary; with `--output json` all of them are there.
@@ -63,9 +64,13 @@ pub(super) fn text(report: &Report, list: usize) -> Vec<String> {
 ///   before: customer/a.cedar#all
 ///   after:  customer/a.cedar#no (a customer policy forbids it)
 /// ```
+///
+/// Subjects are other people's words, and a log may say anything.
 fn told(change: &Change) -> String {
-    let names = |names: &[String]| if names.is_empty() { "no policy".to_owned() } else { names.join(", ") };
-    let reason = change.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let names = |names: &[String]| {
+        if names.is_empty() { "no policy".to_owned() } else { escaped(&names.join(", ")) }
+    };
+    let reason = change.reason.as_ref().map(|reason| format!(" ({})", escaped(reason))).unwrap_or_default();
     format!(
         "{}  entry {} at {}  {} on `{}` by `{}`\n  before: {}\n  after:  {}{reason}",
         change.kind.as_str(),
@@ -73,7 +78,7 @@ fn told(change: &Change) -> String {
         change.at,
         change.action,
         change.grant,
-        change.principal,
+        escaped(&change.principal),
         names(&change.before),
         names(&change.after),
     )
@@ -81,7 +86,8 @@ fn told(change: &Change) -> String {
 
 /// The names that something would change for, those with most changes first.
 fn table(title: &str, tallies: &BTreeMap<String, Tally>) -> Vec<String> {
-    let mut changed: Vec<_> = tallies.iter().filter(|(_, tally)| tally.is_changed()).collect();
+    let changed = tallies.iter().filter(|(_, tally)| tally.is_changed());
+    let mut changed: Vec<_> = changed.map(|(name, tally)| (escaped(name), tally)).collect();
     if changed.is_empty() {
         return Vec::new();
     }
@@ -114,7 +120,7 @@ fn words(why: &str) -> String {
             "summaries of deliveries, which stand on issues that have facts of their own".to_owned()
         }
         "unreadable_facts" => "with facts that this version of the program cannot read".to_owned(),
-        other => format!("({other})"),
+        other => format!("({})", escaped(other)),
     }
 }
 

@@ -256,6 +256,22 @@ async fn decisions_without_facts_are_counted_and_named() {
     );
 }
 
+/// A subject may turn the direction of a line round, and a log that somebody else keeps may say anything.
+#[tokio::test]
+async fn what_a_log_says_drives_no_terminal() {
+    let scene = Scene::new().await;
+    scene.fill(20).await;
+    let Outcome { mut report, .. } = scene.replay(&scene.mirror("mirror").await, &[]).await.unwrap();
+    let odd = "\u{202e}\u{1b}[2J".to_owned();
+    report.changes[0].principal.push_str(&odd);
+    report.changes[0].before.push(odd.clone());
+    report.by_principal.insert(odd.clone(), report.total);
+    report.not_recorded.insert(odd, 1);
+    let told = render::text(&report, 0).join("\n");
+    assert_eq!(told.matches("\\u{202e}\\u{1b}[2J").count(), 4, "{told}");
+    assert!(!told.contains(['\u{202e}', '\u{1b}']), "{told:?}");
+}
+
 #[tokio::test]
 async fn a_change_is_told_with_the_policies_that_make_it() {
     let scene = Scene::new().await;

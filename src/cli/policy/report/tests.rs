@@ -192,14 +192,15 @@ fn what_an_author_wrote_ends_no_cell_and_begins_no_tag() {
         author: Author::Customer,
         file: "customer/a.cedar".to_owned(),
         line: 1,
-        doc: Some("<script>|\n".to_owned()),
+        doc: Some("<script>|\n![](//a)".to_owned()),
         who: "`a|b`".to_owned(),
-        when: vec!["principal.subject == \"a|`b\"".to_owned()],
+        when: vec!["principal.subject == \"a|`b``<b>\"".to_owned(), "`".to_owned()],
     };
     let mut page = String::new();
     markdown::row(&mut page, "permit", &policy);
     assert_eq!(
         page,
-        "| permit | customer/a.cedar:1 `x`<br>&lt;script&gt;\\|  | `a\\|b` | ``principal.subject == \"a\\|`b\"`` |\n"
+        "| permit | customer/a.cedar:1 `x`<br>&lt;script&gt;\\| !\\[\\](//a) | `a\\|b` | \
+          ```principal.subject == \"a\\|`b``<b>\"```<br>`` ` `` |\n"
     );
 }

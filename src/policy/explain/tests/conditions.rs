@@ -269,3 +269,51 @@ fn what_a_caller_wrote_is_cut_and_made_harmless() {
     let found = explanation.authors[0].missed[0].parts[0].found[0].value.clone().unwrap();
     assert!(found.len() < 300 && !found.contains('\u{1b}'), "{found}");
 }
+
+/// The last moment that Cedar knows: a policy may reckon with it, and whoever explains it must not fall over.
+#[test]
+fn dates_at_the_end_of_time_are_looked_at_like_others() {
+    let span = i64::MAX - "2026-11-22T16:00:00Z".parse::<crate::clock::Moment>().unwrap().unix_millis();
+    for wanted in ["<", "<=", "=="] {
+        let time = format!("context.now.offset(duration(\"{span}ms\")).toTime()");
+        let told = nearest_of(&with(&format!("{time} {wanted} duration(\"1h\")")), &facts(&json!({})));
+        assert!(!told.is_empty());
+    }
+}
+
+/// Approvers of one grant are named in policies that the index keeps for all elevations.
+#[test]
+fn what_policies_say_of_another_grant_is_not_told_with_this_one() {
+    let sets = sets(&[(
+        "customer/a.cedar",
+        r#"@id("ours") permit (principal, action == Tidegate::Action::"approve", resource)
+           when { resource.grant == Tidegate::Grant::"orders-read" && principal in Tidegate::Group::"staff/leads" };
+           @id("theirs") permit (principal, action == Tidegate::Action::"approve", resource)
+           when { resource.grant == Tidegate::Grant::"vault" && principal in Tidegate::Group::"staff/vault" };
+           @id("named") permit (principal, action == Tidegate::Action::"issue", resource)
+           when { resource.name == "vault" && principal in Tidegate::Group::"staff/vault" };
+           @id("own") permit (principal, action == Tidegate::Action::"view", resource)
+           when { resource.requester == principal };"#,
+    )]);
+    let ann = json!({ "kind": "person", "issuer": "staff", "subject": "ann", "kubernetes": null });
+    let elevation = json!({ "id": "e", "duration": "1h", "reason": "to mend it", "requester": {
+        "kind": "person", "issuer": "vendor", "subject": "vera" } });
+    let asked = |asked: Json| json!({ "principal": ann, "grant": { "break_glass": true }, "asked": asked });
+    let of_elevation = |action: &str, more: Json| {
+        let mut asked = json!({ "action": action, "elevation": elevation, "ttl": null, "scopes": null });
+        merge(&mut asked, &more);
+        asked
+    };
+    for (asked_for, told) in [
+        (of_elevation("approve", json!({ "duration": "1h" })), &["#ours"][..]),
+        (of_elevation("view", json!({})), &["#own"]),
+        (json!({}), &[]),
+    ] {
+        let facts = facts(&asked(asked_for));
+        let text = |explanation: Explanation| serde_json::to_string(&explanation).unwrap();
+        let about = text(explain_about(&sets, &world(), &facts).unwrap());
+        assert!(told.iter().all(|name| about.contains(name)) && !about.contains("vault"), "{about}");
+        let whole = text(explain(&sets, &world(), &facts).unwrap());
+        assert!(whole.contains("vault") || facts.asked.action().as_str() == "view", "{whole}");
+    }
+}

@@ -54,13 +54,23 @@ fn answer(
     at: Moment,
     subject: &str,
 ) -> Result<Vec<String>, (String, Vec<String>)> {
+    answer_for(engine, catalog, at, subject, 60)
+}
+
+fn answer_for(
+    engine: &PolicyEngine,
+    catalog: &Catalog,
+    at: Moment,
+    subject: &str,
+    seconds: i64,
+) -> Result<Vec<String>, (String, Vec<String>)> {
     let (principal, scopes) = (person(subject), BTreeSet::new());
     let authentication = Authentication { issued_at: at, acr: None, amr: BTreeSet::new(), auth_time: None };
     let question = IssueQuestion {
         principal: &principal,
         authentication: &authentication,
         grant: catalog.resolve(&GrantName::new("a").unwrap()).unwrap(),
-        ttl: Lifetime::from_seconds(60).unwrap(),
+        ttl: Lifetime::from_seconds(seconds).unwrap(),
         scopes: &scopes,
         source_ip: None,
         client_cert: None,
@@ -166,6 +176,28 @@ async fn a_difference_is_recorded_with_both_answers_and_their_facts() {
     assert!(entry.get("policy").is_none(), "nothing rests on it, so no replay decides it again");
     let facts: Facts = serde_json::from_value(entry["facts"].clone()).unwrap();
     assert!(scene.engine.sets().decide(&facts).is_ok());
+}
+
+/// As an exchange would ask the candidate: for less, before it says no.
+#[tokio::test]
+async fn who_would_get_a_shorter_lifetime_by_policies_on_trial_is_newly_allowed() {
+    let up_to = |cap: &str| {
+        let scope = "principal, action == Tidegate::Action::\"issue\", resource";
+        format!("permit({scope}) when {{ context.ttl <= duration(\"{cap}\") }};")
+    };
+    let scene = Scene::new(Some(&up_to("15m")), 4).await;
+    scene.shadow.look().await;
+    let live = async |text: &str| {
+        write(&scene.bench.folder.path().join("live"), text);
+        scene.engine.reload().unwrap();
+        let at = scene.bench.clock.now();
+        answer_for(&scene.engine, &scene.catalog, at, "eve", 3_600).unwrap_err();
+        scene.settle().await;
+        scene.told().await.iter().map(|entry| entry["kind"].clone()).collect::<Vec<_>>()
+    };
+    // Live policies that look at the lifetime are asked for shorter ones by the exchange itself.
+    assert_eq!(live(&up_to("5m")).await, Vec::<Value>::new());
+    assert_eq!(live(NOT_EVE).await, [json!("newly_allowed")]);
 }
 
 #[tokio::test]
