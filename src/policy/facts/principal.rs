@@ -85,7 +85,7 @@ impl PrincipalFacts {
     /// Of a human being.
     pub fn of_person(caller: &Person) -> Self {
         let Person { id, email, name, groups, tags } = caller.clone();
-        Self { email, name, groups, tags, ..Self::bare(PrincipalKind::Person, id) }
+        Self { groups, email, name, tags, ..Self::bare(PrincipalKind::Person, id) }
     }
 
     /// Of somebody of whom nothing else is known.
