@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::super::terminal::escaped;
 use super::super::{Output, failed};
-use super::place::PlaceArgs;
+use super::place::{HALF, PlaceArgs};
 use super::solver::{SolverArgs, world};
 use crate::clock::{Clock as _, SystemClock};
 use crate::policy::{INVARIANTS_FILE, Invariant, PolicySets, World};
@@ -39,7 +39,7 @@ impl Args {
     /// Proves, and prints what became of it.
     pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let place = self.place.open()?;
-        let (sets, world) = (place.sets()?, world(&place)?);
+        let (sets, world) = (place.sets_or_half()?, world(&place)?);
         let file = self.invariants.clone().unwrap_or_else(|| place.policy.dir.join(INVARIANTS_FILE));
         let invariants = Invariant::read(&file)?;
         if self.assumptions {
@@ -67,6 +67,10 @@ impl Args {
         let report = prove(question, &mut solver, &mut progress).await;
         output.progress("");
         self.print(&report, output)?;
+        if sets.is_half() {
+            output.line(format!("{HALF}. A `forbid` that is proved of it holds beside every customer whose `entities.json` puts nobody into \
+                 the groups that the vendor names"))?;
+        }
         Ok(if report.is_proved() { ExitCode::SUCCESS } else { failed() })
     }
 

@@ -116,7 +116,7 @@ impl Args {
     fn dir(&self) -> anyhow::Result<PathBuf> {
         match (&self.against, &self.config) {
             (Some(dir), _) => Ok(dir.clone()),
-            (None, Some(config)) => Ok(crate::config::load(config)?.policy.dir),
+            (None, Some(config)) => Ok(crate::config::outline(config)?.policy.dir),
             (None, None) => anyhow::bail!("name the policies with `--against DIR`"),
         }
     }
