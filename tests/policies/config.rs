@@ -109,7 +109,7 @@ fn a_configuration_that_is_wrong_about_grants_or_issuers_is_refused_with_its_lin
     for (from, to, told) in [
         ("kind = \"jwt\"\naudience", "kid = \"jwt\"\naudience", "51:1: grants[0].kid: unknown key `kid`"),
         ("profile = \"github\"", "profile = \"githb\"", "26:11: issuers[1].profile: unknown profile `githb`"),
-        ("require = { repository_owner_id = [\"8102394\"] }", "", "25:1: issuers[1].url: many tenants share"),
+        ("require = { repository_owner_id = [\"8102394\"] }", "", "25:7: issuers[1].url: many tenants share"),
     ] {
         let folder = production();
         folder.change("tidegate.toml", from, to);
