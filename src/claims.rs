@@ -28,6 +28,10 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 7] =
+        [Self::Kubernetes, Self::Github, Self::Gitlab, Self::Spiffe, Self::Aws, Self::Generic, Self::Person];
+
     /// As the configuration spells it.
     pub const fn as_str(self) -> &'static str {
         match self {

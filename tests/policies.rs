@@ -12,7 +12,9 @@ mod policies {
     //! `tidegate policy check` and `tidegate policy test`, run as programs.
 
     mod check;
+    mod config;
     mod cookbook;
+    mod half;
     mod program;
     mod test;
     mod versions;

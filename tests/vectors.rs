@@ -61,6 +61,7 @@ fn issuer(folder: &Path, name: &str, url: &str, set: &str) -> IssuerSettings {
         max_token_age: Duration::from_mins(10),
         max_token_lifetime: Duration::from_hours(1),
         require: BTreeMap::new(),
+        shared: false,
         may_approve: false,
     }
 }

@@ -30,6 +30,8 @@ use tidegate::policy::{Facts, PolicyDigest, PolicySets};
 use tidegate::store;
 
 const COUNT: u64 = 100_000;
+/// The other half of the shape of an event.
+const ISSUED: &str = "what is filled in was issued";
 
 const BEFORE: &str = "@id(\"billing\") permit(principal is Tidegate::Workload, action == Tidegate::Action::\"issue\", resource) \
     when { principal has kubernetes && principal.kubernetes.namespace == \"billing\" };\n\
@@ -105,42 +107,20 @@ async fn log(folder: &Path, digest: PolicyDigest) -> (std::path::PathBuf, String
 
 /// A decision of the policies before: each tenth caller is of the web, and refused.
 fn event(number: u64, by: PolicyDigest) -> Event {
-    let Event::CredentialIssued {
-        principal,
-        actor,
-        grant,
-        token,
-        policy,
-        facts,
-        credential,
-        elevation,
-        source_ip,
-    } = fill::event(number)
-    else {
-        unreachable!("what is filled in was issued")
-    };
+    let mut event = fill::event(number);
+    let Event::CredentialIssued { policy, .. } = &mut event else { unreachable!("{ISSUED}") };
+    let decided_by = vec!["customer/a.cedar#billing".to_owned()];
+    *policy = PolicyRecord { digest: by, customer: by, vendor: None, decided_by };
     if number % 10 != 9 {
-        let policy = PolicyRecord {
-            digest: by,
-            customer: by,
-            vendor: None,
-            decided_by: vec!["customer/a.cedar#billing".to_owned()],
-        };
-        return Event::CredentialIssued {
-            principal,
-            actor,
-            grant,
-            token,
-            policy,
-            facts,
-            credential,
-            elevation,
-            source_ip,
-        };
+        return event;
     }
+    let Event::CredentialIssued { principal, actor, grant, token, policy, facts, source_ip, .. } = event
+    else {
+        unreachable!("{ISSUED}")
+    };
     let text = serde_json::to_string(&facts).expect("JSON").replace("billing", "web");
     let facts = FactsRecord::of(&serde_json::from_str::<Facts>(&text).expect("facts"));
-    let policy = Some(PolicyRecord { digest: by, decided_by: Vec::new(), ..policy });
+    let policy = Some(PolicyRecord { decided_by: Vec::new(), ..policy });
     let (reason, detail) = ("policy_denied", "no customer policy permits it".to_owned());
     Event::CredentialRefused {
         principal,

@@ -275,7 +275,7 @@ fn read_aws(
         "such as role_arn = \"arn:aws:iam::123456789012:role/orders-read\"",
     );
     let session_policy = read_session_policy(section, policies);
-    if section.has("session_policy_file") && session_policy.is_none() {
+    if section.opens_files() && section.has("session_policy_file") && session_policy.is_none() {
         return None;
     }
     let tags = read_tags(section);
@@ -313,7 +313,7 @@ fn read_role(section: &Section<'_>, key: &str) -> Option<At<RoleArn>> {
 }
 
 fn read_session_policy(section: &Section<'_>, policies: &mut Vec<String>) -> Option<PolicyTemplate> {
-    let file = readable_file(section, "session_policy_file")?;
+    let file = readable_file(section, "session_policy_file").filter(|_| section.opens_files())?;
     let refuse = |message: String, help: &str| {
         section.fault_at(&file.place, format!("`{}`: {message}", file.value.display()), help);
         None

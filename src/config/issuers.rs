@@ -14,16 +14,6 @@ use crate::federation::{
 };
 use crate::ids::{Audience, IssuerName, IssuerUrl};
 
-const PROFILES: [(&str, Profile); 7] = [
-    ("kubernetes", Profile::Kubernetes),
-    ("github", Profile::Github),
-    ("gitlab", Profile::Gitlab),
-    ("spiffe", Profile::Spiffe),
-    ("aws", Profile::Aws),
-    ("generic", Profile::Generic),
-    ("person", Profile::Person),
-];
-
 const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("RS256", Algorithm::Rs256),
     ("RS384", Algorithm::Rs384),
@@ -39,8 +29,9 @@ const ALGORITHMS: [(&str, Algorithm); 10] = [
 
 pub(super) fn read(section: &Section<'_>) -> Option<IssuerSettings> {
     let name = section.require("name", section.parsed("name", name), "such as name = \"prod-cluster\"");
+    let profiles = Profile::ALL.map(|profile| (profile.as_str(), profile));
     let profile =
-        section.require("profile", section.one_of("profile", &PROFILES), "such as profile = \"kubernetes\"");
+        section.require("profile", section.one_of("profile", &profiles), "such as profile = \"kubernetes\"");
     let profile = profile.map(|at| at.value);
     let allow_private_network = section.flag("allow_private_network").unwrap_or(false);
     let keys = read_keys(section, allow_private_network);
@@ -52,9 +43,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<IssuerSettings> {
         section.require("audiences", read_audiences(section), "such as audiences = [\"tidegate\"]");
     let algorithms = read_algorithms(section);
     let require = read_require(section);
-    if let Some(url) = &url {
-        check_shared(section, url.issuer.as_str(), profile, &require);
-    }
+    let shared = url.as_ref().is_some_and(|url| read_shared(section, url.issuer.as_str(), profile, &require));
     let replay = section
         .one_of("replay", &[("single-use", ReplayMode::SingleUse), ("reusable", ReplayMode::Reusable)])
         .map(|at| at.value);
@@ -77,6 +66,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<IssuerSettings> {
         max_token_age: age.map_or(defaults.max_token_age, |at| at.value),
         max_token_lifetime: lifetime.map_or(defaults.max_token_lifetime, |at| at.value),
         require,
+        shared,
         may_approve,
     })
 }
@@ -210,6 +200,9 @@ fn read_keys(section: &Section<'_>, private: bool) -> Option<KeySource> {
 }
 
 fn key_file(section: &Section<'_>, file: At<std::path::PathBuf>) -> Option<KeySource> {
+    if !section.opens_files() {
+        return Some(KeySource::JwksFile(file.value));
+    }
     let text = std::fs::read_to_string(&file.value).unwrap_or_default();
     let set = serde_json::from_str::<serde_json::Value>(&text).ok();
     if set.is_some_and(|set| set.get("keys").is_some_and(serde_json::Value::is_array)) {
@@ -287,24 +280,25 @@ fn read_require(section: &Section<'_>) -> BTreeMap<String, BTreeSet<String>> {
     require
 }
 
-fn check_shared(
+/// Do many tenants share it? Then a claim must pin one of them.
+fn read_shared(
     section: &Section<'_>,
     url: &str,
     profile: Option<Profile>,
     require: &BTreeMap<String, BTreeSet<String>>,
-) {
+) -> bool {
     let (marked, known) = (section.flag("shared"), is_shared(url));
     if marked == Some(false) && known {
         section.fault("shared", "this issuer is known to serve many tenants", "leave `shared` out");
     }
     if !known && marked != Some(true) {
-        return;
+        return false;
     }
     let ids = immutable_id_claims(profile.unwrap_or(Profile::Generic), url);
     let pinned =
         if ids.is_empty() { !require.is_empty() } else { ids.iter().any(|id| require.contains_key(*id)) };
     if pinned {
-        return;
+        return true;
     }
     let help = match ids.first() {
         Some(first) => format!(
@@ -318,6 +312,7 @@ fn check_shared(
         "many tenants share this issuer, and no claim pins yours: every one of them could get a token accepted",
         help,
     );
+    true
 }
 
 fn read_may_approve(section: &Section<'_>, profile: Option<Profile>) -> bool {

@@ -8,6 +8,7 @@ mod custody;
 mod grants;
 mod issuers;
 mod net;
+mod outline;
 mod secrecy;
 mod secret_source;
 mod server;
@@ -25,6 +26,7 @@ pub use breakglass::ClockSettings;
 pub use broker::{AuditSettings, KeySettings, LogFormat, LogLevel, LogSettings};
 pub use custody::KekSettings;
 pub use net::web_url;
+pub use outline::{Outline, outline};
 pub use secret_source::SecretSource;
 pub use server::{ClientCertificates, Limits, Rate, ServerSettings, TlsSettings};
 pub use shape::SHAPES;
@@ -93,10 +95,14 @@ pub enum LoadError {
     },
 }
 
-const KIND: Kind = Kind { shapes: SHAPES, hides: secrecy::hides };
+const KIND: Kind = Kind { shapes: SHAPES, hides: secrecy::hides, opens_files: true };
 
 /// Reads the file and every file that it names.
 pub fn load(path: &Path) -> Result<Settings, LoadError> {
+    load_as(path, parse)
+}
+
+fn load_as<T>(path: &Path, parse: fn(&str, &Path) -> Result<T, Faults>) -> Result<T, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -142,8 +148,7 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
     let breakglass = breakglass::read_breakglass(section("breakglass", &shape::BREAKGLASS).as_ref());
     let notify = breakglass::read_hooks(top);
     let clock = breakglass::read_clock(section("clock", &shape::CLOCK).as_ref());
-    let named = issuers.iter().flatten().map(|issuer| issuer.name.clone()).collect();
-    let policy = policy.map(|policy| PolicySettings { issuers: Some(named), ..policy });
+    let policy = policy.map(|policy| policy_among(policy, issuers.as_deref()));
     let mut digested: Vec<&[u8]> = vec![text.as_bytes()];
     digested.extend(session_policies.iter().map(String::as_bytes));
     Some(Settings {
@@ -162,6 +167,12 @@ fn read(top: &Section<'_>, text: &str) -> Option<Settings> {
         notify: notify?,
         clock,
     })
+}
+
+/// Policies may name the issuers that are there, and no other.
+fn policy_among(policy: PolicySettings, issuers: Option<&[IssuerSettings]>) -> PolicySettings {
+    let named = issuers.unwrap_or_default().iter().map(|issuer| issuer.name.clone());
+    PolicySettings { issuers: Some(named.collect()), ..policy }
 }
 
 fn read_issuers(

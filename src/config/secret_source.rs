@@ -50,8 +50,13 @@ pub(super) fn secret(section: &Section<'_>, key: &str, file_key: &str) -> Option
     value.or(file)
 }
 
-/// A path whose file can be opened now.
+/// A path whose file can be opened now; where files are not opened, any path.
 pub(super) fn readable_file(section: &Section<'_>, key: &str) -> Option<At<PathBuf>> {
+    if section.opens_files() { policy_file(section, key) } else { section.path(key) }
+}
+
+/// A path whose file can be opened now, by tools that look at policies, too: no secret is ever behind it.
+pub(super) fn policy_file(section: &Section<'_>, key: &str) -> Option<At<PathBuf>> {
     let path = section.path(key)?;
     match std::fs::File::open(&path.value).and_then(|file| file.metadata()) {
         Ok(data) if data.is_file() => Some(path),

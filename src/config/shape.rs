@@ -65,8 +65,6 @@ pub(super) const POLICY: Shape = Shape {
     table: "policy",
     keys: &[
         "dir",
-        "shadow_dir",
-        "shadow_log_per_hour",
         "vendor_bundle",
         "vendor_key",
         "vendor_key_file",

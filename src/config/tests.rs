@@ -6,6 +6,7 @@ mod broker;
 mod custody;
 mod grants;
 mod issuers;
+mod outline;
 mod server;
 mod store;
 

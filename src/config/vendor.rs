@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::secret_source::readable_file;
+use super::secret_source::policy_file;
 use crate::document::Section;
 use crate::policy::bundle::{Pin, Pinned, VersionPin};
 
@@ -26,7 +26,7 @@ pub(super) fn read(section: &Section<'_>) -> Result<Option<Pin>, Noted> {
         }
         return if stray.is_empty() { Ok(None) } else { Err(Noted) };
     }
-    let file = readable_file(section, "vendor_bundle").map(|at| at.value);
+    let file = policy_file(section, "vendor_bundle").map(|at| at.value);
     let key = pinned(section, "vendor_key", "vendor_key_file", |section| {
         let help = || "the line that `tidegate policy new-key` printed to the vendor".to_owned();
         let parse = |text: &str| text.parse().map_err(|error| (format!("{error}"), help()));
@@ -70,6 +70,6 @@ fn pinned<T>(
             None
         }
         (true, false) => read(section).map(Pinned::Value),
-        (false, true) => readable_file(section, file_key).map(|at| Pinned::File(at.value)),
+        (false, true) => policy_file(section, file_key).map(|at| Pinned::File(at.value)),
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Kind {
     pub(crate) shapes: &'static [Shape],
     /// Must the line of the text with this number stay unseen? It may hold a secret.
     pub(crate) hides: fn(&str, usize) -> bool,
+    /// Are the files that it names opened, to see whether they can be? Not by readers who have no business in them.
+    pub(crate) opens_files: bool,
 }
 
 /// Nothing in the file is secret.

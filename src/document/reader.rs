@@ -143,6 +143,11 @@ impl<'s> Section<'s> {
         Some(At { value: value.get_ref(), place: self.place.key(key, value.span().start) })
     }
 
+    /// Are files that it names opened?
+    pub(crate) fn opens_files(&self) -> bool {
+        self.document.kind.opens_files
+    }
+
     /// In which line it begins, counted from 1.
     pub(crate) fn line(&self) -> usize {
         position(self.document.text, self.place.offset).0

@@ -4,6 +4,8 @@
 
 mod described;
 mod service;
+mod world;
 
 pub use described::{DescribeError, Described, DescribedAuth, DescribedElevation};
 pub use service::{ExplainError, Explainer};
+pub use world::world;

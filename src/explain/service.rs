@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{DescribeError, Described};
+use super::{DescribeError, Described, world};
 use crate::breakglass::service::{BreakGlass, BreakGlassError};
-use crate::federation::{Federation, UnverifiedToken, VerifyError, is_shared};
+use crate::federation::{Federation, UnverifiedToken, VerifyError};
 use crate::grants::Catalog;
 use crate::people::Caller;
 use crate::policy::explain::{Explanation, explain_about};
 use crate::policy::facts::{AuthFacts, PrincipalFacts};
-use crate::policy::{KnownIssuer, PolicyEngine, World};
+use crate::policy::{PolicyEngine, World};
 use crate::principal;
 
 /// A search takes a few hundred decisions: more of them at once would be felt by those who wait for credentials.
@@ -52,13 +52,7 @@ impl Explainer {
         federation: Arc<Federation>,
         catalog: &Catalog,
     ) -> Self {
-        let issuers = federation.settings().map(|issuer| KnownIssuer {
-            name: issuer.name.clone(),
-            profile: issuer.profile,
-            shared: is_shared(issuer.url.as_str()),
-            may_approve: issuer.may_approve,
-        });
-        let world = Arc::new(World { issuers: issuers.collect(), grants: catalog.iter().cloned().collect() });
+        let world = Arc::new(world(federation.settings(), catalog));
         Self { breakglass, policy, federation, world, slots: Semaphore::new(AT_ONCE) }
     }
 

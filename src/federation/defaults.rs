@@ -121,15 +121,7 @@ mod tests {
 
     #[test]
     fn no_profile_accepts_a_token_older_than_an_hour_by_default() {
-        for profile in [
-            Profile::Kubernetes,
-            Profile::Github,
-            Profile::Gitlab,
-            Profile::Spiffe,
-            Profile::Aws,
-            Profile::Generic,
-            Profile::Person,
-        ] {
+        for profile in Profile::ALL {
             assert!(safe_defaults(profile).max_token_age <= HOUR, "{profile:?}");
         }
     }

@@ -55,6 +55,8 @@ pub struct IssuerSettings {
     pub max_token_lifetime: Duration,
     /// Claims a token must carry, each with one of the listed values. A name that starts with `/` is a JSON pointer.
     pub require: BTreeMap<String, BTreeSet<String>>,
+    /// Do many tenants share it, so that `iss` and `aud` alone say nothing about whose a token is?
+    pub shared: bool,
     /// Whether its people may approve: a vendor's issuer is barred with `false`.
     pub may_approve: bool,
 }

@@ -207,7 +207,8 @@ impl Loaded {
     /// an issuer or a grant must go on deciding meanwhile: what others published is not held to that.
     fn of_own(sources: &Sources, settings: &Settings, catalog: &Catalog) -> Result<Self, LoadError> {
         let loaded = Self::new(sources, catalog)?;
-        loaded.sets.relations().check_known(settings.issuers.as_ref(), catalog)?;
+        let relations = loaded.sets.relations();
+        relations.check_known(settings.issuers.as_ref(), |grant| catalog.resolve(grant).is_some())?;
         Ok(loaded)
     }
 

@@ -36,6 +36,55 @@ pub struct IssueQuestion<'a> {
     pub elevation: Option<ElevationUse>,
 }
 
+/// The same, of which it owns everything: for whoever asks it again later, or in many ways.
+#[derive(Clone, Debug)]
+pub(super) struct OwnedIssue {
+    pub(super) principal: Principal,
+    pub(super) authentication: Authentication,
+    pub(super) grant: Arc<Grant>,
+    pub(super) ttl: Lifetime,
+    pub(super) scopes: BTreeSet<Scope>,
+    pub(super) source_ip: Option<IpAddr>,
+    pub(super) client_cert: Option<String>,
+    pub(super) actor: Option<Workload>,
+    pub(super) at: Moment,
+    pub(super) elevation: Option<ElevationUse>,
+}
+
+impl From<&IssueQuestion<'_>> for OwnedIssue {
+    fn from(question: &IssueQuestion<'_>) -> Self {
+        Self {
+            principal: question.principal.clone(),
+            authentication: question.authentication.clone(),
+            grant: Arc::clone(question.grant),
+            ttl: question.ttl,
+            scopes: question.scopes.clone(),
+            source_ip: question.source_ip,
+            client_cert: question.client_cert.map(ToOwned::to_owned),
+            actor: question.actor.cloned(),
+            at: question.at,
+            elevation: question.elevation,
+        }
+    }
+}
+
+impl OwnedIssue {
+    pub(super) fn question(&self) -> IssueQuestion<'_> {
+        IssueQuestion {
+            principal: &self.principal,
+            authentication: &self.authentication,
+            grant: &self.grant,
+            ttl: self.ttl,
+            scopes: &self.scopes,
+            source_ip: self.source_ip,
+            client_cert: self.client_cert.as_deref(),
+            actor: self.actor.as_ref(),
+            at: self.at,
+            elevation: self.elevation,
+        }
+    }
+}
+
 /// The elevation that a credential is asked for under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElevationUse {

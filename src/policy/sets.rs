@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request};
 
-use super::Settings;
 use super::context;
 use super::decision::{Author, Decided, Denial, DenialReason, PolicyDigest, PolicyDigests, PolicyRef};
 use super::entities::{self, GrantEntity};
@@ -22,6 +21,7 @@ use super::schema::{Action, Vocabulary, schema};
 use super::source::{Origin, Sources};
 use super::texts::PolicyTexts;
 use super::values::ValueError;
+use super::{Settings, World};
 use crate::grants::Grant;
 use crate::ids::GrantName;
 
@@ -61,6 +61,15 @@ impl PolicySets {
     /// Every fault with its place.
     pub fn gather(settings: &Settings) -> Result<Self, LoadError> {
         Self::new(&Sources::gather(settings)?)
+    }
+
+    /// The same for tools that judge policies, and never for what decides: of a folder in which nothing is the customer's,
+    /// the vendor's half by itself.
+    ///
+    /// # Errors
+    /// Every fault with its place.
+    pub fn gather_or_half(settings: &Settings) -> Result<Self, LoadError> {
+        Self::new(&Sources::gather_or_half(settings)?)
     }
 
     /// The same of texts that are at hand.
@@ -128,6 +137,20 @@ impl PolicySets {
     /// Teams and ownership, as the customer wrote them down.
     pub const fn relations(&self) -> &Relations {
         &self.relations
+    }
+
+    /// Does `world` have every issuer and grant that the customer's `entities.json` names?
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn check_against(&self, world: &World) -> Result<(), LoadError> {
+        let issuers = world.issuers.iter().map(|issuer| issuer.name.clone()).collect();
+        self.relations.check_known(Some(&issuers), |grant| world.grant(grant.as_str()).is_some())
+    }
+
+    /// Is the customer's half missing? Then what is permitted here is permitted nowhere yet.
+    pub fn is_half(&self) -> bool {
+        !self.authors.contains(&Author::Customer)
     }
 
     /// Whose permit is needed.

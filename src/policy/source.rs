@@ -57,11 +57,21 @@ impl Sources {
     /// Reads the folder. What looks like a policy that would silently not count is a fault.
     pub(super) fn read(dir: &Path) -> Result<Self, LoadError> {
         let (mut sources, mut faults) = Self::of_customer(dir)?;
-        match read_author(dir, Author::Vendor, &mut faults) {
-            Ok(Some(files)) => sources.add_vendor(files),
-            Ok(None) => {}
-            Err(error) => faults.push(Fault::of_file(Author::Vendor.as_str(), cannot_read(&error))),
+        sources.add_vendor_of(dir, &mut faults);
+        LoadError::check(faults).map(|()| sources)
+    }
+
+    /// The same as [`Self::gather`]; but where nothing is there of the customer's, the vendor's half by itself. For tools that
+    /// judge what a vendor wrote: nothing may be decided by it.
+    pub(super) fn gather_or_half(settings: &Settings) -> Result<Self, LoadError> {
+        let dir = &settings.dir;
+        let is_there = |author: Author| fs::symlink_metadata(dir.join(author.as_str())).is_ok();
+        if settings.vendor.is_some() || is_there(Author::Customer) || !is_there(Author::Vendor) {
+            return Self::gather(settings);
         }
+        let (mut sources, mut faults) = (Self::default(), check_folder(dir)?);
+        sources.add_relations_of(dir, &mut faults);
+        sources.add_vendor_of(dir, &mut faults);
         LoadError::check(faults).map(|()| sources)
     }
 
@@ -90,12 +100,24 @@ impl Sources {
             }
             Err(error) => faults.push(Fault::of_file(Author::Customer.as_str(), cannot_read(&error))),
         }
+        sources.add_relations_of(dir, &mut faults);
+        Ok((sources, faults))
+    }
+
+    fn add_relations_of(&mut self, dir: &Path, faults: &mut Vec<Fault>) {
         match fs::read_to_string(dir.join(RELATIONS_FILE)) {
-            Ok(text) => sources.relations = Some(text),
+            Ok(text) => self.relations = Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => faults.push(Fault::of_file(RELATIONS_FILE, cannot_read(&error))),
         }
-        Ok((sources, faults))
+    }
+
+    fn add_vendor_of(&mut self, dir: &Path, faults: &mut Vec<Fault>) {
+        match read_author(dir, Author::Vendor, faults) {
+            Ok(Some(files)) => self.add_vendor(files),
+            Ok(None) => {}
+            Err(error) => faults.push(Fault::of_file(Author::Vendor.as_str(), cannot_read(&error))),
+        }
     }
 
     fn add_vendor(&mut self, files: Vec<SourceFile>) {
@@ -112,11 +134,12 @@ impl Sources {
         Ok(())
     }
 
-    /// Over everything, and over each author's part.
+    /// Over everything, and over each author's part. Of a vendor's half by itself no log has a digest but the vendor's own.
     pub(super) fn digests(&self) -> PolicyDigests {
         let vendor = self.authors.contains(&Author::Vendor);
+        let is_half = self.authors == [Author::Vendor];
         PolicyDigests {
-            both: self.digest(),
+            both: if is_half { self.digest_of(Author::Vendor) } else { self.digest() },
             customer: self.digest_of(Author::Customer),
             vendor: vendor.then(|| self.digest_of(Author::Vendor)),
         }

@@ -5,18 +5,20 @@ mod elevations;
 mod equivalence;
 mod facts;
 mod folders;
+mod halves;
 mod people;
 mod teams;
 mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::question::OwnedIssue as Asked;
 use super::*;
 use crate::clock::Moment;
 use crate::grants::{BreakGlass, Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
@@ -65,7 +67,18 @@ fn set(items: &[&str]) -> BTreeSet<String> {
     items.iter().map(|item| (*item).to_owned()).collect()
 }
 
-fn grant(name: &str, sets: &[&str], labels: &[&str], break_glass: bool) -> Grant {
+/// A group, as `entities.json` writes it.
+pub(super) fn group(id: &str, parents: &[&str]) -> Value {
+    member("Group", id, parents)
+}
+
+/// A group, person or workload, as `entities.json` writes it.
+pub(super) fn member(kind: &str, id: &str, parents: &[&str]) -> Value {
+    let parents: Vec<_> = parents.iter().map(|id| json!({ "type": "Tidegate::Group", "id": id })).collect();
+    json!({ "uid": { "type": format!("Tidegate::{kind}"), "id": id }, "attrs": {}, "parents": parents })
+}
+
+pub(super) fn grant(name: &str, sets: &[&str], labels: &[&str], break_glass: bool) -> Grant {
     let minute = Lifetime::from_seconds(60).unwrap();
     Grant::new(
         GrantName::new(name).unwrap(),
@@ -163,21 +176,6 @@ fn principals() -> Vec<Principal> {
     workloads.chain([person(Some("Ann")), person(None)]).collect()
 }
 
-/// A request, owned; every part of it can be left out or in.
-#[derive(Clone, Debug)]
-struct Asked {
-    principal: Principal,
-    authentication: Authentication,
-    grant: Arc<Grant>,
-    ttl: Lifetime,
-    scopes: BTreeSet<Scope>,
-    source_ip: Option<IpAddr>,
-    client_cert: Option<String>,
-    actor: Option<Workload>,
-    at: Moment,
-    elevation: Option<ElevationUse>,
-}
-
 impl Asked {
     fn of(principal: Principal, grant: &str) -> Self {
         let at: Moment = "2026-11-22T16:00:00.25Z".parse().unwrap();
@@ -206,21 +204,6 @@ impl Asked {
         let ends_at = self.at.plus(std::time::Duration::from_hours(1));
         let elevation = ElevationUse { id, version: 4, approvals, starts_at: self.at, ends_at };
         Self { elevation: Some(elevation), ..self }
-    }
-
-    fn question(&self) -> IssueQuestion<'_> {
-        IssueQuestion {
-            principal: &self.principal,
-            authentication: &self.authentication,
-            grant: &self.grant,
-            ttl: self.ttl,
-            scopes: &self.scopes,
-            source_ip: self.source_ip,
-            client_cert: self.client_cert.as_deref(),
-            actor: self.actor.as_ref(),
-            at: self.at,
-            elevation: self.elevation,
-        }
     }
 
     /// `permit` or the reason, and who decided.

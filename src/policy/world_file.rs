@@ -19,22 +19,12 @@ pub struct WorldFile {
     pub groups: BTreeMap<IssuerName, BTreeSet<String>>,
 }
 
-const KIND: Kind = Kind { shapes: &[TOP, ISSUERS, GRANTS], hides: hides_nothing };
+const KIND: Kind = Kind { shapes: &[TOP, ISSUERS, GRANTS], hides: hides_nothing, opens_files: false };
 const TOP: Shape = Shape { table: "", keys: &["issuers", "grants"] };
 const ISSUERS: Shape =
     Shape { table: "issuers", keys: &["name", "profile", "shared", "may_approve", "groups"] };
 const GRANTS: Shape =
     Shape { table: "grants", keys: &["name", "kind", "account", "break_glass", "labels", "sets"] };
-
-const PROFILES: [Profile; 7] = [
-    Profile::Kubernetes,
-    Profile::Github,
-    Profile::Gitlab,
-    Profile::Spiffe,
-    Profile::Aws,
-    Profile::Generic,
-    Profile::Person,
-];
 
 impl WorldFile {
     /// Reads it.
@@ -80,7 +70,7 @@ fn only_once(sections: &[Section<'_>], what: &str) {
 fn issuer(section: &Section<'_>) -> Option<KnownIssuer> {
     let parse = |text: &str| IssuerName::new(text).map_err(|error| (error.to_string(), String::new()));
     let name = section.require("name", section.parsed("name", parse), "such as name = \"prod-cluster\"");
-    let profiles = PROFILES.map(|profile| (profile.as_str(), profile));
+    let profiles = Profile::ALL.map(|profile| (profile.as_str(), profile));
     let profile =
         section.require("profile", section.one_of("profile", &profiles), "such as profile = \"kubernetes\"");
     let (shared, may_approve) = (section.flag("shared"), section.flag("may_approve"));

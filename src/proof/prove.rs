@@ -49,7 +49,8 @@ pub async fn prove(question: Question<'_>, solver: &mut Solver, told: &mut dyn F
             verdicts.push(Verdict { id, doc, promise: Promise::Never, answer });
         }
     }
-    Report { digest: question.sets.digest(), solver: solver.version().to_owned(), verdicts }
+    let (digest, authors) = (question.sets.digest(), question.sets.authors().to_vec());
+    Report { digest, authors, solver: solver.version().to_owned(), verdicts }
 }
 
 /// What is assumed of requests of a shape when these invariants are proved, as one Cedar expression: for whoever wants to know

@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::formula::Whose;
 use super::shape::Shape;
-use crate::policy::{Facts, PolicyDigest, PolicyRef, Promise};
+use crate::policy::{Author, Facts, PolicyDigest, PolicyRef, Promise};
 
 /// What became of every invariant.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Of which sets.
     pub digest: PolicyDigest,
+    /// Whose sets they are: of a vendor's half nothing is said about what a customer permits.
+    pub authors: Vec<Author>,
     /// By which solver.
     pub solver: String,
     /// In the order in which they stand.

@@ -76,30 +76,6 @@ fn a_world_that_is_at_fault_is_told_in_full() {
 }
 
 #[test]
-fn the_configuration_is_the_world_where_it_is_named() {
-    let folder = Folder::shipped();
-    folder.write_secret("kek", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    folder.write(
-        "tidegate.toml",
-        "[server]\nissuer = \"https://broker.example.com\"\nlisten = \"127.0.0.1:8443\"\n\n[keys]\nkek_file = \"kek\"\n\n\
-         [[issuers]]\nname = \"staff\"\nurl = \"https://idp.example.com\"\nprofile = \"person\"\naudiences = [\"tidegate\"]\n\n\
-         [[grants]]\nname = \"ledger-api\"\nkind = \"jwt\"\naudience = \"https://ledger.internal\"\nscopes = [\"ledger.read\"]\n",
-    );
-    let (code, out, _) = folder.run(&["policy", "check", "--config", "tidegate.toml"]);
-    assert_eq!(code, Some(0), "{out}");
-    assert!(out.contains("warning[unknown-issuer]: no issuer is called `vendor`"), "{out}");
-    let (code, out, err) = folder.run(&["check", "--config", "tidegate.toml"]);
-    assert_eq!(code, Some(0), "{out}{err}");
-    assert!(
-        err.contains("about the policies: `tidegate policy check --config tidegate.toml` shows more"),
-        "{err}"
-    );
-    folder.change("tidegate.toml", "name = \"ledger-api\"", "name = \"payroll\"");
-    let (_, out, _) = folder.run(&["policy", "check", "--config", "tidegate.toml"]);
-    assert!(out.contains("tidegate.toml:15:8: warning[grant-for-nobody]"), "{out}");
-}
-
-#[test]
 fn the_shipped_policies_pass_with_warnings_denied() {
     let (code, out, err) = Folder::shipped().run(&["policy", "check", "--deny-warnings"]);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");

@@ -12,27 +12,16 @@ use tidegate::policy::facts::{
     PrincipalKind,
 };
 use tidegate::policy::{Facts, World};
-use tidegate::principal::{Github, Kubernetes};
+use tidegate::principal::{Github, Kubernetes, PrincipalId};
 
 use crate::place::now;
 
 const SOME: &str = "elv-01a203ff-4cee-7102-8304-05060708090a";
 
 fn bare(kind: PrincipalKind, issuer: &str, subject: &str, groups: &[&str]) -> PrincipalFacts {
-    PrincipalFacts {
-        kind,
-        issuer: issuer.parse().unwrap(),
-        subject: subject.parse().unwrap(),
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        kubernetes: None,
-        github: None,
-        gitlab: None,
-        spiffe: None,
-        aws: None,
-        email: None,
-        name: None,
-        tags: BTreeMap::new(),
-    }
+    let id = PrincipalId { issuer: issuer.parse().unwrap(), subject: subject.parse().unwrap() };
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    PrincipalFacts { groups, ..PrincipalFacts::bare(kind, id) }
 }
 
 fn person(issuer: &str, subject: &str, groups: &[&str]) -> PrincipalFacts {

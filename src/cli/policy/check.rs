@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::shown::{Shown, count};
 use super::super::{Output, failed};
-use super::place::{Place, PlaceArgs, Surroundings};
+use super::place::{HALF, Place, PlaceArgs, Surroundings};
 use crate::config::Settings;
 use crate::policy::PolicySets;
 use crate::policy::lint::{self, Code, Level};
@@ -30,7 +30,7 @@ fn after_help() -> String {
     format!(
         "Lints:\n{}\n\n\
          Issuers and grants come from the configuration, or from `tests/world.toml` in the policy folder; without either,\n\
-         what needs them is left out.\n\
+         what needs them is left out. A folder with `vendor` and no `customer` is judged as a vendor's half.\n\
          Exit codes: 0 no fault, 1 at least one.\n\n\
          Example: tidegate policy check --policies policies --deny-warnings",
         lints.join("\n")
@@ -45,18 +45,18 @@ impl Args {
             Ok(around) => (around, Vec::new()),
             Err(faults) => (None, faults),
         };
-        let sets = match PolicySets::gather(&place.policy) {
+        let sets = match place.sets_or_faults() {
             Ok(sets) => Some(sets),
-            Err(error) => {
-                faults.extend(error.faults.iter().map(|fault| Shown::of_policies(&place.policy, fault)));
+            Err(found) => {
+                faults.extend(found);
                 None
             }
         };
-        let found = match &sets {
-            Some(sets) if faults.is_empty() => look(&place, sets, around.as_ref()),
-            _ => Vec::new(),
-        };
-        faults.extend(found);
+        if let Some(sets) = sets.as_ref().filter(|_| faults.is_empty()) {
+            faults.extend(strangers(&place, sets, around.as_ref()));
+            faults.extend(look(&place, sets, around.as_ref()));
+        }
+        let is_half = sets.as_ref().is_some_and(PolicySets::is_half);
         let wrong = faults.iter().filter(|shown| shown.level != Some(Level::Warning)).count();
         let warnings = faults.len() - wrong;
         for shown in &faults {
@@ -67,6 +67,10 @@ impl Args {
                 "issuers and grants are unknown, so lints that need them were left out: name the configuration with \
                  --config, or write tests/world.toml beside the policies",
             );
+        }
+        if is_half {
+            output
+                .line(format!("{HALF}. What only both halves can hold was not looked for: {}", left_out()))?;
         }
         let policies = sets.as_ref().map_or(0, |sets| sets.policies().len());
         output.line(format!(
@@ -79,6 +83,7 @@ impl Args {
         output.json(&json!({
             "policies": policies,
             "digest": sets.as_ref().map(|sets| sets.digest().to_string()),
+            "authors": sets.as_ref().map(PolicySets::authors),
             "world": around.is_some(),
             "faults": wrong,
             "warnings": warnings,
@@ -87,6 +92,17 @@ impl Args {
         let refused = wrong > 0 || (self.deny_warnings && warnings > 0);
         Ok(if refused { failed() } else { ExitCode::SUCCESS })
     }
+}
+
+/// The lints that are about what both authors permit.
+fn left_out() -> String {
+    [Code::SharedIssuerUnbound, Code::BreakGlassWithoutApproval].map(|code| format!("`{code}`")).join(", ")
+}
+
+/// What `entities.json` names and nobody has: a broker of these issuers and grants would not start.
+fn strangers(place: &Place, sets: &PolicySets, around: Option<&Surroundings>) -> Vec<Shown> {
+    let known = around.map_or(Ok(()), |around| sets.check_against(&around.world));
+    known.err().map(|error| place.shown(&error)).unwrap_or_default()
 }
 
 fn count_policies(number: usize) -> String {

@@ -8,16 +8,20 @@ use anyhow::Context as _;
 
 use super::super::shown::{Shown, tame};
 use super::version::{VendorArgs, Versions, told};
-use crate::config::Settings;
-use crate::federation::{IssuerSettings, is_shared};
+use crate::config::{Outline, Settings};
 use crate::ids::IssuerName;
-use crate::policy::{KnownIssuer, PolicySets, Settings as PolicySettings, World, WorldFile};
+use crate::policy::{LoadError, PolicySets, Settings as PolicySettings, World, WorldFile};
+
+/// Said of what was judged without the customer's half.
+pub(super) const HALF: &str = "only the vendor's half was judged, there is no `customer` folder: a broker permits nothing that its \
+                               customer does not permit, too, and does not start without";
 
 /// Which policies, for which issuers and grants.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Which policies")]
 pub(super) struct PlaceArgs {
-    /// The broker's configuration: it names the policies, and the issuers and grants that they are about.
+    /// The broker's configuration: it names the policies, and the issuers and grants that they are about. Its keys and
+    /// passwords need not be here.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
     /// The policy folder; else the configuration's, else `policies`.
@@ -33,9 +37,11 @@ pub(in crate::cli) struct Place {
     /// The policies: a folder, perhaps with a vendor's bundle.
     pub(in crate::cli) policy: PolicySettings,
     /// Of the broker that the policies are for, where it was named.
-    pub(super) settings: Option<Box<Settings>>,
-    /// Where those come from.
+    pub(super) outline: Option<Box<Outline>>,
+    /// Where that comes from.
     config: Option<PathBuf>,
+    /// Does the configuration name them? What a broker decides by is judged as a broker does.
+    is_brokers: bool,
     /// Other versions of the policies.
     pub(super) versions: Versions,
 }
@@ -53,17 +59,19 @@ pub(in crate::cli) struct Surroundings {
 impl PlaceArgs {
     /// Reads the configuration, when one is named.
     pub(super) fn open(&self) -> anyhow::Result<Place> {
-        let settings = self.config.as_deref().map(crate::config::load).transpose()?;
-        let configured = settings.as_ref().map(|settings| settings.policy.clone());
+        let outline = self.config.as_deref().map(crate::config::outline).transpose()?;
+        let configured = outline.as_ref().map(|outline| outline.policy.clone());
+        let pinned = configured.as_ref().and_then(|policy| policy.vendor.clone());
+        let is_brokers = self.policies.is_none() && configured.is_some();
         let configured = match (&self.policies, configured) {
             (Some(dir), Some(configured)) => configured.with_folder(dir),
             (Some(dir), None) => PolicySettings::of_folder(dir),
             (None, Some(configured)) => configured,
             (None, None) => PolicySettings::of_folder("policies"),
         };
-        let versions = Versions::new(configured, self.vendor.clone());
-        let policy = versions.current()?;
-        Ok(Place { policy, settings: settings.map(Box::new), config: self.config.clone(), versions })
+        let versions = Versions::new(configured, pinned, self.vendor.clone());
+        let (policy, outline) = (versions.current()?, outline.map(Box::new));
+        Ok(Place { policy, outline, config: self.config.clone(), is_brokers, versions })
     }
 }
 
@@ -73,27 +81,44 @@ impl Place {
         PolicySets::gather(&self.policy).with_context(|| told(&self.policy))
     }
 
-    /// Of a configuration that is at hand.
-    pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
-        let policy = settings.policy.clone();
-        let versions = Versions::new(policy.clone(), VendorArgs::default());
-        Self { policy, settings: Some(Box::new(settings)), config: Some(config.to_owned()), versions }
+    /// The same, or a vendor's half by itself, of which whoever asks says that it is one.
+    pub(super) fn sets_or_half(&self) -> anyhow::Result<PolicySets> {
+        self.gather_or_half().with_context(|| told(&self.policy))
     }
 
-    /// The sets, or what is wrong with them.
+    /// The same, or what is wrong with them.
     pub(super) fn sets_or_faults(&self) -> Result<PolicySets, Vec<Shown>> {
-        PolicySets::gather(&self.policy).map_err(|error| {
-            error.faults.iter().map(|fault| Shown::of_policies(&self.policy, fault)).collect()
-        })
+        self.gather_or_half().map_err(|error| self.shown(&error))
+    }
+
+    fn gather_or_half(&self) -> Result<PolicySets, LoadError> {
+        if self.is_brokers {
+            PolicySets::gather(&self.policy)
+        } else {
+            PolicySets::gather_or_half(&self.policy)
+        }
+    }
+
+    /// What is wrong with the policies.
+    pub(super) fn shown(&self, error: &LoadError) -> Vec<Shown> {
+        error.faults.iter().map(|fault| Shown::of_policies(&self.policy, fault)).collect()
+    }
+
+    /// Of a configuration that is at hand.
+    pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
+        let (policy, outline) = (settings.policy.clone(), Some(Box::new(settings.into())));
+        let versions = Versions::new(policy.clone(), policy.vendor.clone(), VendorArgs::default());
+        Self { policy, outline, config: Some(config.to_owned()), is_brokers: true, versions }
     }
 
     /// Issuers and grants: those of the configuration, when one was named, else those of the world file, when there is
     /// one.
     pub(in crate::cli) fn surroundings(&self) -> Result<Option<Surroundings>, Vec<Shown>> {
-        if let (Some(settings), Some(file)) = (&self.settings, &self.config) {
+        if let (Some(outline), Some(file)) = (&self.outline, &self.config) {
             // Only to show where a grant stands.
             let text = std::fs::read_to_string(file).unwrap_or_default();
-            let (world, groups) = (world_of(settings), BTreeMap::new());
+            let world = crate::explain::world(outline.issuers.iter(), &outline.grants);
+            let groups = BTreeMap::new();
             return Ok(Some(Surroundings { world, groups, file: file.clone(), text }));
         }
         let file = self.world_file();
@@ -147,18 +172,5 @@ impl Surroundings {
             excerpt: excerpt.map(tame),
             ..shown
         }
-    }
-}
-
-fn world_of(settings: &Settings) -> World {
-    let issuer = |issuer: &IssuerSettings| KnownIssuer {
-        name: issuer.name.clone(),
-        profile: issuer.profile,
-        shared: is_shared(issuer.url.as_str()),
-        may_approve: issuer.may_approve,
-    };
-    World {
-        issuers: settings.issuers.iter().map(issuer).collect(),
-        grants: settings.grants.iter().cloned().collect(),
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::super::{Output, failed};
 use super::own;
-use super::place::PlaceArgs;
+use super::place::{HALF, PlaceArgs};
 use super::solver::{SolverArgs, world};
 use super::version::{Age, bundle_of};
 use crate::clock::{Clock as _, SystemClock};
@@ -41,7 +41,7 @@ impl Args {
     /// Proves, and prints what became of it.
     pub(in crate::cli) async fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
         let place = self.place.open()?;
-        let (sets, world) = (place.sets()?, world(&place)?);
+        let (sets, world) = (place.sets_or_half()?, world(&place)?);
         let invariants = own::invariants(&place, self.invariants.as_ref())?;
         anyhow::ensure!(
             !invariants.is_empty() || self.no_wider_than.is_some(),
@@ -69,6 +69,10 @@ impl Args {
         let report = prove(question, &mut solver, &mut progress).await;
         output.progress("");
         self.print(&report, &bundle_of(&sets), output)?;
+        if sets.is_half() {
+            output.line(format!("{HALF}. A `forbid` that is proved of it holds beside every customer whose `entities.json` puts nobody into \
+                 the groups that the vendor names"))?;
+        }
         Ok(if report.is_proved() { ExitCode::SUCCESS } else { failed() })
     }
 

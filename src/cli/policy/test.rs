@@ -11,15 +11,16 @@ use super::super::terminal::{Table, cut, escaped};
 use super::super::{Output, failed};
 use super::junit;
 use super::own::{self, OwnCases};
-use super::place::{Place, PlaceArgs};
+use super::place::{HALF, Place, PlaceArgs};
 use crate::policy::cases::{self, Case, Outcome, Report};
-use crate::policy::{Author, PolicyRef, World};
+use crate::policy::{Author, PolicyRef, PolicySets, World};
 
 /// Arguments of `tidegate policy test`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Issuers and grants come from the configuration, or from `tests/world.toml` in the policy folder.\n\
                         The cases in a vendor's bundle are decided too, by the vendor's part alone and about the bundle's own world.\n\
+                        Of a folder with `vendor` and no `customer` the cases are decided by the vendor's half.\n\
                         Exit codes: 0 every case is answered as it says, 1 one is not, or a file is at fault.\n\n\
                         Examples:\n  \
                         tidegate policy test --policies policies --require-coverage --junit report.xml\n  \
@@ -81,7 +82,7 @@ impl Args {
             let text = junit::render(&cases, &report);
             std::fs::write(file, text).with_context(|| format!("`{}` cannot be written", file.display()))?;
         }
-        self.print(&cases, &report, sets.policies().len(), output)
+        self.print(&cases, &report, &sets, output)
     }
 
     fn read(&self, place: &Place, world: &World) -> anyhow::Result<Result<Vec<Filed>, Vec<Shown>>> {
@@ -154,9 +155,10 @@ impl Args {
         &self,
         cases: &[Filed],
         report: &Report,
-        policies: usize,
+        sets: &PolicySets,
         output: &Output,
     ) -> anyhow::Result<ExitCode> {
+        let policies = sets.policies().len();
         output.line(table(cases, report))?;
         let failures = failures(cases, report);
         for failure in &failures {
@@ -179,8 +181,11 @@ impl Args {
         if whole && !report.undecided.is_empty() && !self.coverage && !self.require_coverage {
             summary.push_str(" (--coverage lists the others)");
         }
+        if sets.is_half() {
+            output.line(HALF)?;
+        }
         output.line(summary)?;
-        output.json(&document(cases, report, policies))?;
+        output.json(&document(cases, report, sets))?;
         let uncovered = self.require_coverage && !report.undecided.is_empty();
         Ok(if failures.is_empty() && !uncovered { ExitCode::SUCCESS } else { failed() })
     }
@@ -224,7 +229,7 @@ fn failures(cases: &[Filed], report: &Report) -> Vec<String> {
     shown.collect()
 }
 
-fn document(cases: &[Filed], report: &Report, policies: usize) -> Value {
+fn document(cases: &[Filed], report: &Report, sets: &PolicySets) -> Value {
     let one = |(filed, outcome): (&Filed, &Outcome)| {
         json!({
             "name": filed.case.name,
@@ -242,7 +247,8 @@ fn document(cases: &[Filed], report: &Report, policies: usize) -> Value {
     json!({
         "passed": cases.len() - failed,
         "failed": failed,
-        "policies": policies,
+        "policies": sets.policies().len(),
+        "authors": sets.authors(),
         "undecided": names(&report.undecided),
         "cases": cases.iter().zip(&report.outcomes).map(one).collect::<Vec<_>>(),
     })

@@ -407,6 +407,7 @@ fn issuer(name: &str, folder: &tempfile::TempDir) -> IssuerSettings {
         max_token_age: Duration::from_mins(10),
         max_token_lifetime: Duration::from_hours(1),
         require: BTreeMap::new(),
+        shared: false,
         may_approve: name == "staff",
     }
 }

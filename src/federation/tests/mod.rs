@@ -45,6 +45,7 @@ fn settings(name: &str, url: &str, keys: KeySource) -> IssuerSettings {
         max_token_age: Duration::from_mins(10),
         max_token_lifetime: Duration::from_hours(1),
         require: std::collections::BTreeMap::new(),
+        shared: false,
         may_approve: false,
     }
 }

@@ -3,7 +3,7 @@
 use crate::document::{Kind, Shape, hides_nothing};
 
 /// A file of cases. No secret belongs into one.
-pub(super) const KIND: Kind = Kind { shapes: SHAPES, hides: hides_nothing };
+pub(super) const KIND: Kind = Kind { shapes: SHAPES, hides: hides_nothing, opens_files: false };
 
 const SHAPES: &[Shape] =
     &[TOP, CASE, PRINCIPAL, AUTH, ELEVATION, APPROVALS, KUBERNETES, GITHUB, GITLAB, SPIFFE, AWS];

@@ -70,7 +70,8 @@ impl PrincipalFacts {
 
     /// Of a program.
     pub fn of_workload(caller: &Workload) -> Self {
-        let facts = Self::bare(PrincipalKind::Workload, &caller.id, &caller.groups, &caller.tags);
+        let (groups, tags) = (caller.groups.clone(), caller.tags.clone());
+        let facts = Self { groups, tags, ..Self::bare(PrincipalKind::Workload, caller.id.clone()) };
         match caller.attributes.clone() {
             WorkloadAttributes::Kubernetes(it) => Self { kubernetes: Some(it), ..facts },
             WorkloadAttributes::Github(it) => Self { github: Some(Box::new(it)), ..facts },
@@ -83,21 +84,17 @@ impl PrincipalFacts {
 
     /// Of a human being.
     pub fn of_person(caller: &Person) -> Self {
-        let facts = Self::bare(PrincipalKind::Person, &caller.id, &caller.groups, &caller.tags);
-        Self { email: caller.email.clone(), name: caller.name.clone(), ..facts }
+        let Person { id, email, name, groups, tags } = caller.clone();
+        Self { email, name, groups, tags, ..Self::bare(PrincipalKind::Person, id) }
     }
 
-    fn bare(
-        kind: PrincipalKind,
-        id: &PrincipalId,
-        groups: &BTreeSet<String>,
-        tags: &BTreeMap<String, BTreeSet<String>>,
-    ) -> Self {
+    /// Of somebody of whom nothing else is known.
+    pub fn bare(kind: PrincipalKind, id: PrincipalId) -> Self {
         Self {
             kind,
-            issuer: id.issuer.clone(),
-            subject: id.subject.clone(),
-            groups: groups.clone(),
+            issuer: id.issuer,
+            subject: id.subject,
+            groups: BTreeSet::new(),
             kubernetes: None,
             github: None,
             gitlab: None,
@@ -105,7 +102,7 @@ impl PrincipalFacts {
             aws: None,
             email: None,
             name: None,
-            tags: tags.clone(),
+            tags: BTreeMap::new(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::ids::Subject as SubjectId;
 use crate::policy::facts::{ApprovalFacts, Asked, AuthFacts, GrantFacts, PrincipalFacts, PrincipalKind};
 use crate::policy::schema::Action;
 use crate::policy::{Author, Facts, KnownIssuer, World};
+use crate::principal::PrincipalId;
 
 pub(super) fn look(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
     for grant in world.grants.iter().filter(|grant| grant.break_glass.is_some()) {
@@ -95,23 +96,11 @@ fn probe(
     source_ip: Option<IpAddr>,
 ) -> Option<Facts> {
     let at = Moment::from_unix_seconds(1_800_000_000);
+    let somebody = PrincipalId { issuer: issuer.name.clone(), subject: SubjectId::new("somebody").ok()? };
     let texts = subject.policies().iter().flat_map(walk::nodes).filter_map(walk::text);
     Some(Facts {
         at,
-        principal: PrincipalFacts {
-            kind: PrincipalKind::Person,
-            issuer: issuer.name.clone(),
-            subject: SubjectId::new("somebody").ok()?,
-            groups,
-            kubernetes: None,
-            github: None,
-            gitlab: None,
-            spiffe: None,
-            aws: None,
-            email: None,
-            name: None,
-            tags: std::collections::BTreeMap::new(),
-        },
+        principal: PrincipalFacts { groups, ..PrincipalFacts::bare(PrincipalKind::Person, somebody) },
         grant: GrantFacts::of(grant),
         source_ip,
         auth: AuthFacts {

@@ -1,6 +1,7 @@
 //! Who can get what: policy sets as a table, for whoever has to believe them. Reads policies and decides nothing but how many
 //! approvals a window needs; refuses to know how the page is laid out.
 
+mod teams;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use cedar_policy::Effect;
 use serde::Serialize;
 
+use self::teams::teams;
+pub use self::teams::{Listed, Member, TeamOverview, TeamsOverview};
 use self::words::{conditions, who};
 use super::activation::{MOST_APPROVALS, hoped};
 use super::facts::{ApprovalFacts, Asked, AuthFacts, FactsError, GrantFacts, PrincipalFacts, PrincipalKind};
@@ -33,6 +36,9 @@ pub struct Overview {
     pub authors: Vec<Author>,
     /// In the order of their names.
     pub grants: Vec<GrantOverview>,
+    /// When the customer wrote some down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teams: Option<TeamsOverview>,
 }
 
 /// One grant.
@@ -47,6 +53,9 @@ pub struct GrantOverview {
     pub account: Option<String>,
     /// Is it for break-glass?
     pub break_glass: bool,
+    /// The group that owns it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// The sets that hold it.
     pub sets: BTreeSet<String>,
     /// What may be done with it.
@@ -107,7 +116,8 @@ pub fn overview(sets: &PolicySets, world: &World, now: Moment) -> Result<Overvie
     let mut grants =
         world.grants.iter().map(|grant| of_grant(sets, world, grant, now)).collect::<Result<Vec<_>, _>>()?;
     grants.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(Overview { digest: sets.digest(), authors: sets.authors().to_vec(), grants })
+    let teams = teams(sets.relations(), sets.origin().entities);
+    Ok(Overview { digest: sets.digest(), authors: sets.authors().to_vec(), grants, teams })
 }
 
 fn of_grant(
@@ -128,6 +138,7 @@ fn of_grant(
         kind: grant.kind_name().to_owned(),
         account: grant.account().map(str::to_owned),
         break_glass,
+        owner: sets.relations().owner_of(&grant.name).map(str::to_owned),
         sets: grant.sets.clone(),
         actions: Action::ALL
             .into_iter()
@@ -175,20 +186,8 @@ fn approvals(
     let own = hoped.groups.iter().filter(|(of, _)| of == issuer).map(|(_, group)| group.clone());
     let longest = grant.break_glass.map_or(USUAL_DURATION, |caps| caps.max_duration.min(USUAL_DURATION));
     let given = ApprovalFacts::default().hoping(&hoped);
-    let principal = PrincipalFacts {
-        kind: PrincipalKind::Person,
-        issuer: issuer.clone(),
-        subject: somebody.subject,
-        groups: own.collect(),
-        kubernetes: None,
-        github: None,
-        gitlab: None,
-        spiffe: None,
-        aws: None,
-        email: None,
-        name: None,
-        tags: std::collections::BTreeMap::new(),
-    };
+    let principal =
+        PrincipalFacts { groups: own.collect(), ..PrincipalFacts::bare(PrincipalKind::Person, somebody) };
     let permitted = |count: &u32| {
         let approvals = ApprovalFacts { count: *count, ..given.clone() };
         let auth = AuthFacts { issued_at: now, acr: None, amr: BTreeSet::new(), auth_time: Some(now) };

@@ -18,7 +18,6 @@ use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 use super::fault::{Fault, LoadError};
 use super::load::LoadedPolicy;
 use super::schema::{Vocabulary, uid};
-use crate::grants::Catalog;
 use crate::ids::{GrantName, IssuerName};
 use crate::principal::PrincipalId;
 
@@ -75,11 +74,14 @@ impl Relations {
 
     /// Whether one group is written down as part of the other, at whatever distance.
     pub fn is_part_of(&self, group: &str, other: &str) -> bool {
-        let (above, of) = (&self.written.above, |uid: &&EntityUid| {
-            uid.type_name().basename() == "Group" && uid.id().unescaped() == group
-        });
-        let found = above.keys().find(of).and_then(|uid| above.get(uid));
-        found.is_some_and(|above| above.iter().any(|uid| uid.id().unescaped() == other))
+        self.wholes_of(group).contains(other)
+    }
+
+    /// The groups that a group is written down as a part of, at whatever distance.
+    pub fn wholes_of(&self, group: &str) -> BTreeSet<&str> {
+        let of = |uid: &EntityUid| uid.type_name().basename() == "Group" && uid.id().unescaped() == group;
+        let found = self.written.above.iter().find(|(uid, _)| of(uid));
+        found.into_iter().flat_map(|(_, above)| above).map(|uid| uid.id().unescaped()).collect()
     }
 
     /// Who and what is written down in a group, at whatever distance: the sort (`Group`, `Person`, `Workload`) and the id.
@@ -163,7 +165,7 @@ impl Relations {
     pub(super) fn check_known(
         &self,
         issuers: Option<&BTreeSet<IssuerName>>,
-        catalog: &Catalog,
+        is_grant: impl Fn(&GrantName) -> bool,
     ) -> Result<(), LoadError> {
         let named = self.issuers_named();
         let strange = named.iter().filter(|name| issuers.is_some_and(|known| !known.contains(*name)));
@@ -171,7 +173,7 @@ impl Relations {
             let advice = "names the issuer `{}`, which is not configured; the id of a team has no `/`";
             Fault::of_file(RELATIONS_FILE, advice.replace("{}", name.as_str()))
         });
-        let missing = self.written.owners.keys().filter(|grant| catalog.resolve(grant).is_none());
+        let missing = self.written.owners.keys().filter(|grant| !is_grant(grant));
         let grants = missing.map(|grant| {
             Fault::of_file(RELATIONS_FILE, format!("names the grant `{grant}`, which is not configured"))
         });

@@ -8,18 +8,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::policy::fault::LoadError;
+use crate::policy::tests::{group, member};
 
 fn read(text: &str) -> Result<Relations, LoadError> {
     Relations::read(text, &Vocabulary::new().unwrap())
-}
-
-fn group(id: &str, parents: &[&str]) -> Value {
-    member("Group", id, parents)
-}
-
-fn member(kind: &str, id: &str, parents: &[&str]) -> Value {
-    let parents: Vec<_> = parents.iter().map(|id| json!({ "type": "Tidegate::Group", "id": id })).collect();
-    json!({ "uid": { "type": format!("Tidegate::{kind}"), "id": id }, "attrs": {}, "parents": parents })
 }
 
 fn owned(grant: &str, owner: &str) -> Value {

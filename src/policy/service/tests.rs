@@ -1,6 +1,5 @@
 //! Replicas with folders of their own on one store.
 
-use std::collections::BTreeSet;
 use std::fs;
 
 use tempfile::TempDir;
@@ -8,8 +7,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::audit::tests::Bench;
 use crate::entropy::SystemEntropy;
-use crate::grants::{Catalog, Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
-use crate::ids::{Audience, GrantName};
+use crate::grants::Catalog;
+use crate::policy::tests::grant;
 use crate::policy::{Origin, PolicyDigests, Settings};
 
 const ONE: &str = "@id(\"one\") permit(principal, action, resource);";
@@ -38,7 +37,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("customer")).unwrap();
         write(&folder, text);
-        let catalog = Catalog::new(vec![grant()]).unwrap();
+        let catalog = Catalog::new(vec![grant("a", &[], &[], false)]).unwrap();
         let settings = Settings::of_folder(folder.path().to_owned());
         let services = Services {
             engine: Arc::new(PolicyEngine::load(&settings, &catalog).unwrap()),
@@ -84,14 +83,6 @@ impl Replica {
 
 fn write(folder: &TempDir, text: &str) {
     fs::write(folder.path().join("customer/a.cedar"), text).unwrap();
-}
-
-fn grant() -> Grant {
-    let minute = Lifetime::from_seconds(60).unwrap();
-    let kind =
-        GrantKind::Jwt(JwtGrant { audience: Audience::new("https://x").unwrap(), scopes: BTreeSet::new() });
-    let caps = LifetimeCaps::new(minute, minute).unwrap();
-    Grant::new(GrantName::new("a").unwrap(), kind, caps, None, BTreeSet::new(), BTreeSet::new())
 }
 
 fn loaded(both: PolicyDigest) -> Event {

@@ -1,6 +1,6 @@
 //! What two answers to one question have not in common.
 
-use crate::policy::decision::{Denial, PolicyDigests, PolicyRef};
+use crate::policy::decision::{Decided, Denial, Permit, PolicyDigests, PolicyRef};
 
 /// An answer, without the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +16,25 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn permitted(digests: PolicyDigests, decided_by: &[PolicyRef]) -> Self {
+    pub(super) fn of_permit(answer: &Result<Permit, Denial>) -> Self {
+        match answer {
+            Ok(permit) => Self::permitted(permit.digests(), permit.decided_by()),
+            Err(denial) => Self::denied(denial),
+        }
+    }
+
+    pub(super) fn of_decided(answer: &Result<Decided, Denial>) -> Self {
+        match answer {
+            Ok(decided) => Self::permitted(decided.digests(), decided.decided_by()),
+            Err(denial) => Self::denied(denial),
+        }
+    }
+
+    fn permitted(digests: PolicyDigests, decided_by: &[PolicyRef]) -> Self {
         Self { allowed: true, digests, decided_by: decided_by.to_vec(), reason: None }
     }
 
-    pub(super) fn denied(denial: &Denial) -> Self {
+    fn denied(denial: &Denial) -> Self {
         let (decided_by, reason) = (denial.decided_by.clone(), Some(denial.reason.to_string()));
         Self { allowed: false, digests: *denial.digests, decided_by, reason }
     }

@@ -18,7 +18,7 @@ pub(super) use seen::Seen;
 use super::decision::{Decided, Denial, Permit};
 use super::facts::Facts;
 use super::question::{IssueQuestion, PersonQuestion};
-use seen::{Issue, Question};
+use seen::Question;
 
 /// Decisions that may wait to be made again. More means that the processors have something better to do.
 const QUEUE: usize = 1_024;
@@ -43,22 +43,16 @@ impl Watcher {
     }
 
     pub(super) fn issue(&self, question: &IssueQuestion<'_>, answer: &Result<Permit, Denial>) {
-        self.see(|| {
-            let live = match answer {
-                Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
-                Err(denial) => Verdict::denied(denial),
-            };
-            Seen { question: Question::Issue(Box::new(Issue::of(question))), live }
+        self.see(|| Seen {
+            question: Question::Issue(Box::new(question.into())),
+            live: Verdict::of_permit(answer),
         });
     }
 
     pub(super) fn person(&self, question: &PersonQuestion<'_>, answer: &Result<Decided, Denial>) {
-        self.see(|| {
-            let live = match answer {
-                Ok(decided) => Verdict::permitted(decided.digests(), decided.decided_by()),
-                Err(denial) => Verdict::denied(denial),
-            };
-            Seen { question: Question::Person(Box::new(Facts::of_person(question))), live }
+        self.see(|| Seen {
+            question: Question::Person(Box::new(Facts::of_person(question))),
+            live: Verdict::of_decided(answer),
         });
     }
 

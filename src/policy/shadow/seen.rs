@@ -1,17 +1,9 @@
 //! A decision that was made, taken along to be made again.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use super::Verdict;
-use crate::clock::Moment;
-use crate::grants::{Grant, Lifetime};
-use crate::ids::Scope;
 use crate::policy::engine::PolicyEngine;
 use crate::policy::facts::Facts;
-use crate::policy::question::{ElevationUse, IssueQuestion};
-use crate::principal::{Authentication, Principal, Workload};
+use crate::policy::question::OwnedIssue;
 
 /// What was asked, and what was answered.
 #[derive(Clone, Debug)]
@@ -22,69 +14,16 @@ pub(in crate::policy) struct Seen {
 
 #[derive(Clone, Debug)]
 pub(super) enum Question {
-    Issue(Box<Issue>),
+    Issue(Box<OwnedIssue>),
     Person(Box<Facts>),
-}
-
-/// An [`IssueQuestion`] that owns what it is about: made for each exchange, so as little as can be.
-#[derive(Clone, Debug)]
-pub(super) struct Issue {
-    principal: Principal,
-    authentication: Authentication,
-    grant: Arc<Grant>,
-    ttl: Lifetime,
-    scopes: BTreeSet<Scope>,
-    source_ip: Option<IpAddr>,
-    client_cert: Option<String>,
-    actor: Option<Workload>,
-    at: Moment,
-    elevation: Option<ElevationUse>,
-}
-
-impl Issue {
-    pub(super) fn of(question: &IssueQuestion<'_>) -> Self {
-        Self {
-            principal: question.principal.clone(),
-            authentication: question.authentication.clone(),
-            grant: Arc::clone(question.grant),
-            ttl: question.ttl,
-            scopes: question.scopes.clone(),
-            source_ip: question.source_ip,
-            client_cert: question.client_cert.map(ToOwned::to_owned),
-            actor: question.actor.cloned(),
-            at: question.at,
-            elevation: question.elevation,
-        }
-    }
-
-    fn question(&self) -> IssueQuestion<'_> {
-        IssueQuestion {
-            principal: &self.principal,
-            authentication: &self.authentication,
-            grant: &self.grant,
-            ttl: self.ttl,
-            scopes: &self.scopes,
-            source_ip: self.source_ip,
-            client_cert: self.client_cert.as_deref(),
-            actor: self.actor.as_ref(),
-            at: self.at,
-            elevation: self.elevation,
-        }
-    }
 }
 
 impl Seen {
     /// What `candidate` says to it.
     pub(in crate::policy) fn put_to(&self, candidate: &PolicyEngine) -> Verdict {
         match &self.question {
-            Question::Issue(issue) => match candidate.decide_issue(&issue.question()) {
-                Ok(permit) => Verdict::permitted(permit.digests(), permit.decided_by()),
-                Err(denial) => Verdict::denied(&denial),
-            },
-            Question::Person(facts) => match candidate.sets().decide(facts) {
-                Ok(decided) => Verdict::permitted(decided.digests(), decided.decided_by()),
-                Err(denial) => Verdict::denied(&denial),
-            },
+            Question::Issue(issue) => Verdict::of_permit(&candidate.decide_issue(&issue.question())),
+            Question::Person(facts) => Verdict::of_decided(&candidate.sets().decide(facts)),
         }
     }
 

@@ -10,15 +10,6 @@ use super::*;
 const OWNERS: &str = "@id(\"owners\") permit(principal, action, resource is Tidegate::Grant)
     when { resource has owner && principal in resource.owner };";
 
-fn group(id: &str, parents: &[&str]) -> Value {
-    member("Group", id, parents)
-}
-
-fn member(kind: &str, id: &str, parents: &[&str]) -> Value {
-    let parents: Vec<_> = parents.iter().map(|id| json!({ "type": "Tidegate::Group", "id": id })).collect();
-    json!({ "uid": { "type": format!("Tidegate::{kind}"), "id": id }, "attrs": {}, "parents": parents })
-}
-
 fn owned(grant: &str, owner: &str) -> Value {
     let owner = json!({ "type": "Tidegate::Group", "id": owner });
     json!({ "uid": { "type": "Tidegate::Grant", "id": grant }, "attrs": { "owner": owner }, "parents": [] })

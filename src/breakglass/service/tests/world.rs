@@ -419,6 +419,7 @@ fn issuer(name: &str, may_approve: bool) -> IssuerSettings {
         max_token_age: HOUR,
         max_token_lifetime: HOUR,
         require: BTreeMap::new(),
+        shared: false,
         may_approve,
     }
 }

@@ -111,7 +111,7 @@ impl Args {
             bail!("there is no grant `{name}`; known are: {}", known.join(", "));
         };
         let now = SystemClock::start().now();
-        if place.settings.is_none() {
+        if place.outline.is_none() {
             self.described.check_complete()?;
         }
         let Asker { principal, auth, note } = match (&self.token_file, described.principal.clone()) {

@@ -235,20 +235,14 @@ async fn a_grant_that_is_not_configured_is_named_with_those_that_are() {
     assert_eq!(error, "there is no grant `ordres`; known are: orders");
 }
 
+/// Refused, at a moment that the answer shows.
+const SHOP: [&str; 8] =
+    ["--grant", "orders", "--namespace", "shop", "--service-account", "api", "--at", "2026-11-22T16:00:00Z"];
+
 #[tokio::test]
 async fn a_running_broker_is_asked_with_the_callers_own_token() {
     let (folder, key) = broker();
-    let line = [
-        "--grant",
-        "orders",
-        "--namespace",
-        "shop",
-        "--service-account",
-        "api",
-        "--at",
-        "2026-11-22T16:00:00Z",
-    ];
-    let line = [&line[..], &WHO].concat();
+    let line = [&SHOP[..], &WHO].concat();
     let (local, _) = explained(folder.path(), "tidegate.toml", &line).await.unwrap();
     let stand_in = StandIn::start([Reply::Json(200, serde_json::to_value(&local).unwrap())]).await;
     fs::write(folder.path().join("own"), "own-token").unwrap();
@@ -270,17 +264,7 @@ async fn a_running_broker_is_asked_with_the_callers_own_token() {
 #[tokio::test]
 async fn an_answer_reads_from_top_to_bottom_and_its_exit_code_is_the_decision() {
     let (folder, _) = broker();
-    let line = [
-        "--grant",
-        "orders",
-        "--namespace",
-        "shop",
-        "--service-account",
-        "api",
-        "--at",
-        "2026-11-22T16:00:00Z",
-    ];
-    let (denied, _) = explained(folder.path(), "tidegate.toml", &[&line[..], &WHO].concat()).await.unwrap();
+    let (denied, _) = explained(folder.path(), "tidegate.toml", &[&SHOP[..], &WHO].concat()).await.unwrap();
     let text = render::text(&denied, false);
     let digest: String = denied.digest.to_string().chars().take(16).collect();
     insta::assert_snapshot!(text.replace(&digest, "DIGEST"));

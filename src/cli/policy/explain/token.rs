@@ -25,12 +25,12 @@ pub(super) fn read(file: &Path) -> anyhow::Result<SecretText> {
 
 /// Whose token it is, by the profile of its issuer.
 pub(super) async fn asker(file: &Path, place: &Place, unverified: bool, at: Moment) -> anyhow::Result<Asker> {
-    let Some(settings) = &place.settings else {
+    let Some(outline) = &place.outline else {
         bail!("a token is read by its issuer's profile: name the broker's configuration with --config");
     };
     let token = UnverifiedToken::new(read(file)?.expose().to_owned());
     let (clock, entropy) = (Arc::new(SystemClock::start()), Arc::new(SystemEntropy::new()));
-    let federation = Federation::new(settings.issuers.clone(), clock, entropy)?;
+    let federation = Federation::new(outline.issuers.clone(), clock, entropy)?;
     let told = if unverified {
         federation.read_unverified(&token, at).context("the token cannot be read")?
     } else {

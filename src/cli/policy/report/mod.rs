@@ -1,5 +1,6 @@
 //! `tidegate policy report`: who can get what, and what was proved: the page that goes with an audit.
 
+mod escape;
 mod markdown;
 #[cfg(test)]
 mod tests;

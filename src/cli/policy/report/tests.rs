@@ -92,6 +92,97 @@ async fn a_folder_without_invariants_claims_nothing() {
     assert!(markdown::page(&report_on(folder.path()).await).contains("Nothing is claimed"));
 }
 
+const TEAMS: &str = r#"[
+  { "uid": { "type": "Tidegate::Group", "id": "engineering" }, "attrs": {}, "parents": [] },
+  { "uid": { "type": "Tidegate::Group", "id": "payments" }, "attrs": {},
+    "parents": [{ "type": "Tidegate::Group", "id": "engineering" }] },
+  { "uid": { "type": "Tidegate::Group", "id": "staff/payments" }, "attrs": {},
+    "parents": [{ "type": "Tidegate::Group", "id": "payments" }] },
+  { "uid": { "type": "Tidegate::Person", "id": "staff|00u9" }, "attrs": {},
+    "parents": [{ "type": "Tidegate::Group", "id": "payments" }] },
+  { "uid": { "type": "Tidegate::Grant", "id": "ledger" },
+    "attrs": { "owner": { "type": "Tidegate::Group", "id": "payments" } }, "parents": [] }
+]"#;
+
+async fn report_with(entities: &str) -> Report {
+    let files = [("customer/a.cedar", CUSTOMER), ("tests/world.toml", WORLD), ("entities.json", entities)];
+    report_on(folder(&files).path()).await
+}
+
+/// The page from the teams on, without the digest of the file.
+fn teams_of(report: &Report) -> String {
+    let page = markdown::page(report);
+    let (_, teams) = page.split_once("\n## Teams\n").unwrap_or_else(|| panic!("{page}"));
+    let (teams, _) = teams.split_once("\n## `").unwrap();
+    teams.split_once("|---|---|---|---|\n").unwrap().1.to_owned()
+}
+
+/// Whoever writes teams must not be able to write the page: a name that ended its cell could say what it likes.
+#[tokio::test]
+async fn a_teams_name_begins_nothing_on_the_page() {
+    let hostile = ["``|<img src=x>|[a](mailto:b)", "a\\\\|b", "| proved | `x` |", "\u{202e}live"];
+    for name in hostile {
+        let report = report_with(&TEAMS.replace("\"engineering\"", &format!("\"{name}\""))).await;
+        let rows = teams_of(&report);
+        let stored: String = serde_json::from_str(&format!("\"{name}\"")).unwrap();
+        let row = format!(
+            "| {} |  | group `payments`, group `staff/payments`, person `staff\\|00u9` |  |",
+            escape::code(&stored)
+        );
+        assert!(rows.lines().count() == 3 && rows.lines().any(|line| line == row), "{name}: {rows}");
+        assert!(!rows.contains('\u{202e}'), "{rows}");
+    }
+}
+
+#[tokio::test]
+async fn teams_are_shown_with_what_is_in_them_what_they_are_part_of_and_what_they_own() {
+    let report = report_with(TEAMS).await;
+    let rows = [
+        "| `payments` | `engineering` | group `staff/payments`, person `staff\\|00u9` | `ledger` |",
+        "| `engineering` |  | group `payments`, group `staff/payments`, person `staff\\|00u9` |  |",
+        "| `staff/payments` | `engineering`, `payments` |  |  |",
+    ];
+    assert_eq!(teams_of(&report).lines().collect::<Vec<_>>(), rows);
+    assert!(markdown::page(&report).contains("Kind `jwt`. Owned by `payments`.\n"));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["teams"]["groups"]["first"][0]["owns"]["first"], serde_json::json!(["ledger"]));
+    let grants = json["grants"].as_array().unwrap();
+    assert_eq!((&grants[0]["owner"], grants[1].get("owner")), (&serde_json::json!("payments"), None));
+}
+
+#[tokio::test]
+async fn a_directory_of_teams_does_not_bury_the_page() {
+    let entity = |kind: &str, id: &str, parent: &str| {
+        format!(
+            r#"{{ "uid": {{ "type": "Tidegate::{kind}", "id": "{id}" }}, "attrs": {{}}, "parents": [{parent}] }}"#
+        )
+    };
+    let group = r#"{ "type": "Tidegate::Group", "id": "zz" }"#;
+    let owned = format!(
+        r#"{{ "uid": {{ "type": "Tidegate::Grant", "id": "ledger" }}, "attrs": {{ "owner": {group} }}, "parents": [] }}"#
+    );
+    let people = (0..30).map(|n| entity("Person", &format!("staff|{n}"), group));
+    let groups = (0..300).map(|n| entity("Group", &format!("team-{n:03}"), ""));
+    let all: Vec<_> = groups.chain(people).chain([entity("Group", "zz", ""), owned]).collect();
+    let report = report_with(&format!("[{}]", all.join(","))).await;
+    let rows = teams_of(&report);
+    assert!(
+        rows.starts_with("| `zz` |  | person `staff\\|0`, ") && rows.contains(", and 5 more | `ledger` |"),
+        "{rows}"
+    );
+    assert_eq!(rows.lines().filter(|row| row.starts_with("| `")).count(), 200, "{rows}");
+    assert!(rows.ends_with("\n101 more groups are not shown.\n"), "{rows}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["teams"]["groups"]["more"], 101);
+}
+
+#[tokio::test]
+async fn a_customer_without_teams_has_none_on_the_page() {
+    let report =
+        report_on(folder(&[("customer/a.cedar", CUSTOMER), ("tests/world.toml", WORLD)]).path()).await;
+    assert!(!markdown::page(&report).contains("## Teams"));
+}
+
 #[test]
 fn what_an_author_wrote_ends_no_cell_and_begins_no_tag() {
     use crate::policy::Author;
@@ -109,6 +200,6 @@ fn what_an_author_wrote_ends_no_cell_and_begins_no_tag() {
     markdown::row(&mut page, "permit", &policy);
     assert_eq!(
         page,
-        "| permit | customer/a.cedar:1 `x`<br>&lt;script>\\|  | `a\\|b` | ``principal.subject == \"a\\|`b\"`` |\n"
+        "| permit | customer/a.cedar:1 `x`<br>&lt;script&gt;\\|  | `a\\|b` | ``principal.subject == \"a\\|`b\"`` |\n"
     );
 }

@@ -11,10 +11,11 @@ use super::*;
 use crate::audit::tests::Bench;
 use crate::clock::Moment;
 use crate::entropy::SystemEntropy;
-use crate::grants::{Grant, GrantKind, JwtGrant, Lifetime, LifetimeCaps};
-use crate::ids::{Audience, GrantName, IssuerName, Subject};
+use crate::grants::Lifetime;
+use crate::ids::{GrantName, IssuerName, Subject};
 use crate::policy::PolicyRef;
 use crate::policy::question::IssueQuestion;
+use crate::policy::tests::grant;
 use crate::principal::{Authentication, Person, Principal, PrincipalId};
 
 const EVERYBODY: &str = "@id(\"all\") permit(principal, action, resource);";
@@ -32,14 +33,6 @@ struct Scene {
 fn write(folder: &Path, text: &str) {
     fs::create_dir_all(folder.join("customer")).unwrap();
     fs::write(folder.join("customer/a.cedar"), text).unwrap();
-}
-
-fn grant() -> Grant {
-    let minute = Lifetime::from_seconds(60).unwrap();
-    let kind =
-        GrantKind::Jwt(JwtGrant { audience: Audience::new("https://x").unwrap(), scopes: BTreeSet::new() });
-    let caps = LifetimeCaps::new(minute, minute).unwrap();
-    Grant::new(GrantName::new("a").unwrap(), kind, caps, None, BTreeSet::new(), BTreeSet::new())
 }
 
 fn person(subject: &str) -> Principal {
@@ -91,7 +84,7 @@ impl Scene {
         if let Some(text) = candidate {
             write(&next, text);
         }
-        let catalog = Arc::new(Catalog::new(vec![grant()]).unwrap());
+        let catalog = Arc::new(Catalog::new(vec![grant("a", &[], &[], false)]).unwrap());
         let engine = Arc::new(PolicyEngine::load(&Settings::of_folder(live), &catalog).unwrap());
         let log = bench.log().await;
         let services = ShadowServices {
