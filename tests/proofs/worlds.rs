@@ -179,7 +179,9 @@ fn pairs() -> Vec<Pair> {
 #[tokio::test]
 async fn what_other_teams_and_owners_mean_is_what_brute_force_says() {
     let world = world();
-    let (universe, mut solver) = (universe(&world), solver().await);
+    let (mut universe, mut solver) = (universe(&world), solver().await);
+    // No policy here looks at how, when and from where: one of each is enough.
+    universe.retain(|facts| facts.source_ip.is_none());
     for Pair { name, policies, old, new, equal } in pairs() {
         let old = Folder::of(&policies, "").with_entities(&old).sets();
         let new = Folder::of(&policies, "").with_entities(&new).sets();

@@ -61,6 +61,7 @@ impl PlaceArgs {
     pub(super) fn open(&self) -> anyhow::Result<Place> {
         let outline = self.config.as_deref().map(crate::config::outline).transpose()?;
         let configured = outline.as_ref().map(|outline| outline.policy.clone());
+        let pinned = configured.as_ref().and_then(|policy| policy.vendor.clone());
         let is_brokers = self.policies.is_none() && configured.is_some();
         let configured = match (&self.policies, configured) {
             (Some(dir), Some(configured)) => configured.with_folder(dir),
@@ -68,9 +69,9 @@ impl PlaceArgs {
             (None, Some(configured)) => configured,
             (None, None) => PolicySettings::of_folder("policies"),
         };
-        let versions = Versions::new(configured, self.vendor.clone());
-        let (policy, config) = (versions.current()?, self.config.clone());
-        Ok(Place { policy, outline: outline.map(Box::new), config, is_brokers, versions })
+        let versions = Versions::new(configured, pinned, self.vendor.clone());
+        let (policy, outline) = (versions.current()?, outline.map(Box::new));
+        Ok(Place { policy, outline, config: self.config.clone(), is_brokers, versions })
     }
 }
 
@@ -106,7 +107,7 @@ impl Place {
     /// Of a configuration that is at hand.
     pub(in crate::cli) fn of(config: &Path, settings: Settings) -> Self {
         let (policy, outline) = (settings.policy.clone(), Some(Box::new(settings.into())));
-        let versions = Versions::new(policy.clone(), VendorArgs::default());
+        let versions = Versions::new(policy.clone(), policy.vendor.clone(), VendorArgs::default());
         Self { policy, outline, config: Some(config.to_owned()), is_brokers: true, versions }
     }
 

@@ -35,14 +35,16 @@ pub(super) enum Age {
 /// Where versions come from.
 #[derive(Debug)]
 pub(super) struct Versions {
-    /// The folder, and the bundle that the configuration pins.
+    /// The folder, and the bundle beside it.
     configured: Settings,
+    /// What the configuration pins, whatever folder is looked at.
+    pinned: Option<Pin>,
     args: VendorArgs,
 }
 
 impl Versions {
-    pub(super) fn new(configured: Settings, args: VendorArgs) -> Self {
-        Self { configured, args }
+    pub(super) fn new(configured: Settings, pinned: Option<Pin>, args: VendorArgs) -> Self {
+        Self { configured, pinned, args }
     }
 
     /// What is looked at where no other version is named.
@@ -74,7 +76,7 @@ impl Versions {
     fn bundle(&self, file: &Path, age: Age) -> anyhow::Result<Settings> {
         let key = self.key(file)?;
         let bundle = Bundle::read(file, &key, BrokerVersion::ours()).map_err(|why| refused(file, &why))?;
-        if let Some(pin) = &self.configured.vendor {
+        if let Some(pin) = &self.pinned {
             let pinned = pin.version.get().map_err(|why| refused(file, &why))?;
             let checked = match age {
                 Age::Next => pinned.check_next(&bundle),
@@ -88,7 +90,7 @@ impl Versions {
 
     /// Nobody's signature counts by itself.
     fn key(&self, file: &Path) -> anyhow::Result<VerifierKey> {
-        match (&self.args.vendor_key, &self.configured.vendor) {
+        match (&self.args.vendor_key, &self.pinned) {
             (Some(text), _) => read_key("--vendor-key", text).map_err(anyhow::Error::msg),
             (None, Some(pin)) => pin.key.get().map_err(|why| refused(file, &why)),
             (None, None) => bail!(
