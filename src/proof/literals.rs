@@ -73,7 +73,9 @@ impl Literals {
         let mut known = usize::MAX;
         while known != self.groups.len() {
             known = self.groups.len();
-            relations.iter().for_each(|written| self.look_up_in(written));
+            for written in relations {
+                self.look_up_in(written);
+            }
         }
         self.teams = Teams::of(relations, &self.groups);
         let reach = |group: &String| {

@@ -74,7 +74,9 @@ impl World {
         });
         let mut put = |name: &str, value: Value| claims[name] = value;
         for (name, value) in [("email", &caller.email), ("name", &caller.name), ("acr", &auth.acr)] {
-            value.iter().for_each(|text| put(name, json!(text)));
+            if let Some(text) = value {
+                put(name, json!(text));
+            }
         }
         auth.auth_time.iter().for_each(|at| put("auth_time", json!(at.unix_seconds())));
         caller.tags.iter().for_each(|(name, values)| put(name, json!(values)));

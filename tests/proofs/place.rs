@@ -116,9 +116,10 @@ impl Folder {
     pub fn without(self, file: &str, id: &str) -> Self {
         let path = self.0.path().join(file);
         let text = std::fs::read_to_string(&path).unwrap();
-        let start = text.find(&format!("@id(\"{id}\")")).unwrap_or_else(|| panic!("no `{id}` in {file}"));
-        let end = start + text[start..].find(";\n").unwrap() + 2;
-        std::fs::write(path, format!("{}{}", &text[..start], &text[end..])).unwrap();
+        let begins = format!("@id(\"{id}\")");
+        let (before, policy) = text.split_once(&begins).unwrap_or_else(|| panic!("no `{id}` in {file}"));
+        let (_, after) = policy.split_once(";\n").unwrap();
+        std::fs::write(path, format!("{before}{after}")).unwrap();
         self
     }
 
