@@ -126,3 +126,25 @@ fn a_bundle_is_made_of_a_half_with_its_cases() {
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("vendor/needs.cedar") && out.contains("tests/needs.toml"), "{out}");
 }
+
+#[test]
+fn two_halves_are_compared_and_a_half_is_not_compared_with_a_whole() {
+    let folder = vendors();
+    let older = folder.policies().with_file_name("older");
+    let copied = std::process::Command::new("cp").arg("-r").arg(folder.policies()).arg(&older).status();
+    assert!(copied.unwrap().success());
+    folder.change("policies/vendor/needs.cedar", "\"ledger.write\"]", "\"ledger.write\", \"ledger.admin\"]");
+    let (code, out, err) = folder.run(&["policy", "diff", "older", "policies", "--exit-code"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains("newly allowed") && out.contains(HALF), "{out}");
+    let (code, document) = folder.json(&["policy", "prove", "--no-wider-than", "older"]);
+    assert_eq!(code, Some(1), "{document}");
+
+    std::fs::create_dir(older.join("customer")).unwrap();
+    folder.write("older/customer/a.cedar", "permit (principal, action, resource);\n");
+    for line in [["policy", "diff", "older", "policies"], ["policy", "prove", "--no-wider-than", "older"]] {
+        let (code, out, err) = folder.run(&line);
+        assert_eq!(code, Some(1), "{out}{err}");
+        assert!(err.contains("compare two of the same kind"), "{err}");
+    }
+}
